@@ -9,8 +9,9 @@ from time import perf_counter
 from typing import Any
 
 from waitline.kernel.ids import VisitorId
+from waitline.queue.limits import Limits
 from waitline.queue.rooms import Rooms
-from waitline.queue.settings import Limits, Rules
+from waitline.queue.settings import Rules
 from waitline.queue.store import Line
 from waitline.trial.valkey_cluster import Size, ValkeyCluster
 from waitline.valkey.client import ValkeyClient

@@ -26,9 +26,10 @@ from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.queue import audit, keys
 from waitline.queue.audit import RoomSnapshot
+from waitline.queue.limits import Limits
 from waitline.queue.model import State
 from waitline.queue.rooms import Rooms
-from waitline.queue.settings import Limits, Rules
+from waitline.queue.settings import Rules
 from waitline.sales.http_client import HttpClient
 from waitline.trial.installation import start
 from waitline.trial.valkey_cluster import Size, ValkeyCluster

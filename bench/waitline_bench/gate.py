@@ -25,9 +25,10 @@ from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.ids import VisitorId
 from waitline.kernel.mode import DataMode
+from waitline.queue.limits import DAY_MS
 from waitline.queue.mode import LineMode
 from waitline.queue.rooms import Rooms
-from waitline.queue.settings import DAY_MS, Rules
+from waitline.queue.settings import Rules
 from waitline.services.queue.gate_answers import pass_cookie_name
 from waitline.tokens.keyring_file import KeyringFile
 from waitline.tokens.passes import mint_pass

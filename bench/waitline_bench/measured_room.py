@@ -8,9 +8,10 @@ import uvloop
 
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import audit
+from waitline.queue.limits import DAY_MS, Limits
 from waitline.queue.model import BATCH_MAX, Survey
 from waitline.queue.rooms import Rooms
-from waitline.queue.settings import DAY_MS, Limits, Mode, Rules
+from waitline.queue.settings import Mode, Rules
 from waitline.queue.store import Line
 from waitline.valkey.client import ValkeyClient
 

@@ -19,9 +19,10 @@ import uvloop
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.kernel.plurals import counted
+from waitline.queue.limits import Limits
 from waitline.queue.model import BATCH_MAX, CHUNK_MAX, Joined, Moved
 from waitline.queue.rooms import Rooms
-from waitline.queue.settings import Limits, Rules
+from waitline.queue.settings import Rules
 from waitline.queue.store import Line
 from waitline.tokens.keyring_file import KeyringFile
 from waitline.tokens.tickets import mint_ticket

@@ -9,8 +9,8 @@ import pytest
 from tests.command_line import Run
 from tests.servers import Server
 from tests.store.room import Room
+from waitline.queue.limits import Limits
 from waitline.queue.model import Moved
-from waitline.queue.settings import Limits
 from waitline.sales.simulation.gate import Gate
 
 # What a prediction may be off by here: a share of what was measured, and for times some of what

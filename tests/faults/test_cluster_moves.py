@@ -19,9 +19,10 @@ from tests.processes import started
 from tests.until import until, until_async
 from waitline.kernel.ids import RoomId
 from waitline.queue import audit, keys
+from waitline.queue.limits import Limits
 from waitline.queue.mode import LineMode
 from waitline.queue.rooms import Rooms
-from waitline.queue.settings import Limits, Rules
+from waitline.queue.settings import Rules
 from waitline.trial.installation import Installation, start
 from waitline.trial.machine import free_port
 from waitline.trial.valkey_cluster import Size, ValkeyCluster

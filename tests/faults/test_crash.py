@@ -34,9 +34,10 @@ from tests.until import until, until_async
 from waitline.http.server import FINISH_S
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.audit import examine
+from waitline.queue.limits import Limits
 from waitline.queue.model import BATCH_MAX, State
 from waitline.queue.rooms import Rooms
-from waitline.queue.settings import Limits, Rules
+from waitline.queue.settings import Rules
 from waitline.queue.store import Line
 from waitline.trial import ValkeyServer
 from waitline.trial.machine import free_port

@@ -20,10 +20,11 @@ from waitline.booking import health
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.postgres.pool import Database
+from waitline.queue.limits import Limits
 from waitline.queue.listening import Listening
 from waitline.queue.model import Again, Joined, Moved, Slot, State, Unsure
 from waitline.queue.rooms import Rooms
-from waitline.queue.settings import Limits, Rules
+from waitline.queue.settings import Rules
 from waitline.queue.store import Line
 from waitline.trial import PostgresServer, ValkeyServer
 from waitline.trial.machine import free_port

@@ -19,10 +19,11 @@ from waitline.admission.controller import AdmissionController
 from waitline.admission.shop_reports import ShopReports
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys
+from waitline.queue.limits import Limits
 from waitline.queue.listening import Listening
 from waitline.queue.model import CHUNK_MAX, Moved, Slot, Swept, Unsure
 from waitline.queue.rooms import Rooms
-from waitline.queue.settings import Limits, Rules
+from waitline.queue.settings import Rules
 from waitline.queue.store import Line
 from waitline.valkey.client import ValkeyClient
 

@@ -3,8 +3,8 @@
 from hypothesis import strategies as st
 
 from waitline.kernel.ids import VisitorId
+from waitline.queue.limits import Limits
 from waitline.queue.model import ACCOUNT_MARK
-from waitline.queue.settings import Limits
 
 NAMES = [VisitorId(f"v{number}") for number in range(6)]
 LEASE_MS = 50

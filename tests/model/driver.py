@@ -17,7 +17,8 @@ from tests.servers import Server
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys, rooms
-from waitline.queue.settings import Limits, Mode
+from waitline.queue.limits import Limits
+from waitline.queue.settings import Mode
 from waitline.queue.store import Line, StayClaim
 from waitline.valkey import scripts
 from waitline.valkey.client import ValkeyClient

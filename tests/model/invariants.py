@@ -3,7 +3,7 @@
 from tests.model.reference import STOPPED, Contents
 from tests.model.stay import Row
 from tests.model.witness import Seen
-from waitline.queue.settings import Limits
+from waitline.queue.limits import Limits
 
 REFUSED = {
     *("full", "closed", "expired", "spent", "queued", "unknown", "stranger", "absent"),

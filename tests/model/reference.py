@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from tests.model.stay import Row, Stay
 from waitline.kernel.ids import VisitorId
+from waitline.queue.limits import Limits
 from waitline.queue.model import ACCOUNT_MARK, State
-from waitline.queue.settings import ADMITTING, Limits, Mode
+from waitline.queue.settings import ADMITTING, Mode
 from waitline.queue.store import StayClaim
 
 # What counts at most after the last beat: lua/include/listening.lua.

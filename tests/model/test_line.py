@@ -39,8 +39,9 @@ from tests.model.witness import TIMEOUT_S
 from tests.servers import Server
 from waitline.kernel.ids import VisitorId
 from waitline.queue import audit, keys, rooms
+from waitline.queue.limits import Limits
 from waitline.queue.model import ACCOUNT_MARK, BATCH_MAX, LAPSED_KEPT_MS, LAPSED_MAX
-from waitline.queue.settings import ADMITTING, Limits, Mode
+from waitline.queue.settings import ADMITTING, Mode
 from waitline.queue.store import SWEEP
 from waitline.valkey.client import ValkeyClient
 

@@ -37,7 +37,7 @@ def added(valkey: Server, tmp_path: Path) -> Any:  # noqa: ANN401 - JSON
         Path(waitline.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__")
     )
     for path, declaration in (
-        (copy / "queue" / "settings.py", DECLARATION),
+        (copy / "queue" / "limits.py", DECLARATION),
         (copy / "booking" / "catalogue_model.py", OF_A_SCHEDULE),
     ):
         text = path.read_text("utf-8")

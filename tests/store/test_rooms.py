@@ -12,6 +12,7 @@ from waitline.queue import keys
 from waitline.queue import rooms as subject
 from waitline.queue.addresses import Addresses, Counted
 from waitline.queue.hints import rate_range
+from waitline.queue.limits import Limits
 from waitline.queue.model import (
     COUNTERS,
     UNKNOWN,
@@ -22,7 +23,7 @@ from waitline.queue.model import (
     RoomUnknown,
     TooManyRooms,
 )
-from waitline.queue.settings import Limits, Mode, Rules
+from waitline.queue.settings import Mode, Rules
 
 
 def test_names_of_rehearsals_are_not_for_operators(room: Room) -> None:

@@ -18,8 +18,9 @@ from waitline.admission.shop_reports import ShopReports
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys
 from waitline.queue.admitters import GONE_MS, Admitters
+from waitline.queue.limits import Limits
 from waitline.queue.rooms import Rooms
-from waitline.queue.settings import Limits, Rules
+from waitline.queue.settings import Rules
 from waitline.queue.store import Line
 from waitline.valkey.client import ValkeyClient
 

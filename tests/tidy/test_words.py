@@ -52,6 +52,7 @@ USER_TEXTS = [
     SRC / "http" / "problems.py",
     SRC / "kernel" / "log_events.py",
     SRC / "kernel" / "telemetry.py",
+    SRC / "queue" / "limits.py",
     SRC / "queue" / "settings.py",
 ]
 # Decision records and the changelog are history, which is not rewritten.

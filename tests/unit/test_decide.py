@@ -26,8 +26,9 @@ from waitline.queue.decision import (
     ShopReport,
     WhenSilent,
 )
+from waitline.queue.limits import Limits
 from waitline.queue.model import COUNTERS, Survey
-from waitline.queue.settings import Limits, Mode, Rules
+from waitline.queue.settings import Mode, Rules
 
 NOW_MS = 1_000_000_000
 LIMITS = Limits(active_max=5_000, admit_per_s=100, admit_burst=25)

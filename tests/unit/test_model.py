@@ -5,15 +5,8 @@ import dataclasses
 import pytest
 
 from waitline.kernel.setting import Setting, SettingError
-from waitline.queue.settings import (
-    LIMIT_NAMES,
-    LIMIT_SETTINGS,
-    MESSAGE_CHARS_MAX,
-    URL_CHARS_MAX,
-    Limits,
-    Mode,
-    Rules,
-)
+from waitline.queue.limits import LIMIT_NAMES, LIMIT_SETTINGS, Limits
+from waitline.queue.settings import MESSAGE_CHARS_MAX, URL_CHARS_MAX, Mode, Rules
 
 SHOP = "https://shop.example/"
 

@@ -22,8 +22,8 @@ from waitline.queue.hints import (
     rate_range,
     wait_range,
 )
+from waitline.queue.limits import Limits
 from waitline.queue.model import CHUNK_MAX, Held, Leased, Moved
-from waitline.queue.settings import Limits
 
 
 def moved(admitted: int, passed: int, waiting: int, *, free: int = 9, due: int = 9) -> Moved:

@@ -11,7 +11,8 @@ from waitline.kernel.ids import is_rehearsal
 from waitline.payment_providers.registry import PROVIDERS
 from waitline.payment_providers.sandbox.behaviour import Effect, SandboxBehaviour
 from waitline.queue.decision import WhenSilent
-from waitline.queue.settings import LIMIT_SETTINGS, Limits, Mode, Rules
+from waitline.queue.limits import LIMIT_SETTINGS, Limits
+from waitline.queue.settings import Mode, Rules
 from waitline.sales.rehearsal import outcome_text, verdict, watch
 from waitline.sales.rehearsal.plan import (
     ABANDONED,

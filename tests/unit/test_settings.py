@@ -8,7 +8,8 @@ from pydantic import SecretStr
 from waitline import settings
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.setting import Setting
-from waitline.queue.settings import LIMIT_SETTINGS, Rules
+from waitline.queue.limits import LIMIT_SETTINGS
+from waitline.queue.settings import Rules
 
 SECRETS = {"payment_key": "the-key-of-this-shop", "webhook_secret": "the-secret-of-messages"}
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from waitline.admission.policy import TICK_MS
 from waitline.queue.hints import poll_after_ms
-from waitline.queue.settings import Limits
+from waitline.queue.limits import Limits
 from waitline.sales.simulation import figures
 from waitline.sales.simulation.model import (
     Arrivals,

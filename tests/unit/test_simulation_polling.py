@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from waitline.queue.hints import POLL_NEAR_MS, first_poll_after_s, poll_after_ms
-from waitline.queue.settings import Limits
+from waitline.queue.limits import Limits
 from waitline.sales.simulation import polling
 from waitline.sales.simulation.figures import Times
 from waitline.sales.simulation.model import Arrivals, Sale, Use

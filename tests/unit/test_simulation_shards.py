@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from waitline.queue.settings import Limits
+from waitline.queue.limits import Limits
 from waitline.sales.simulation.model import Arrivals, Sale, Spread, Use
 from waitline.sales.simulation.sale import joining
 from waitline.sales.simulation.shards import DOWN_MS, LINK_MS, simulate_shards

@@ -13,8 +13,9 @@ import pytest
 
 from waitline.admission.policy import TICK_MS, decide
 from waitline.queue.decision import Decision, Reason, ShopReport
+from waitline.queue.limits import Limits
 from waitline.queue.model import COUNTERS, Survey
-from waitline.queue.settings import Limits, Rules
+from waitline.queue.settings import Rules
 from waitline.sales.simulation.gate import Gate
 
 HOLD_MS = 60_000

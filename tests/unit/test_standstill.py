@@ -3,8 +3,9 @@
 import pytest
 
 from waitline.kernel.ids import RoomId
+from waitline.queue.limits import Limits
 from waitline.queue.model import Survey
-from waitline.queue.settings import Limits, Mode, Rules
+from waitline.queue.settings import Mode, Rules
 from waitline.services.queue.standstill import Standstills
 
 ROOM, OTHER = RoomId("r"), RoomId("other")

@@ -13,9 +13,10 @@ from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.postgres.pool import Database
+from waitline.queue.limits import DAY_MS, Limits
 from waitline.queue.model import BATCH_MAX, Joined
 from waitline.queue.rooms import Rooms
-from waitline.queue.settings import DAY_MS, Limits, Rules
+from waitline.queue.settings import Rules
 from waitline.queue.store import Line
 from waitline.sales.rehearsal.stage import STARTS_AT, hall
 from waitline.tokens.keyring_file import KeyringFile

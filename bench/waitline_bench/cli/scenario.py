@@ -18,7 +18,7 @@ from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured, WaitlineError
 from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal, styled
-from waitline.queue.settings import Limits
+from waitline.queue.limits import Limits
 from waitline.sales.simulation import notation
 from waitline_bench.cli import output
 from waitline_bench.scenario import report, result_text

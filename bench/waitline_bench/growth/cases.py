@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from waitline.kernel.ids import RoomId
-from waitline.queue.settings import DAY_MS, Limits
+from waitline.queue.limits import DAY_MS, Limits
 
 WAITING = (1_000, 10_000, 100_000, 1_000_000)
 ROOMS = (1, 10, 100, 1_000)

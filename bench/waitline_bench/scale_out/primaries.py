@@ -19,8 +19,9 @@ import uvloop
 
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys
+from waitline.queue.limits import Limits
 from waitline.queue.rooms import Rooms
-from waitline.queue.settings import Limits, Rules
+from waitline.queue.settings import Rules
 from waitline.queue.store import Line
 from waitline.sales.histogram import Histogram
 from waitline.trial.valkey_cluster import Size, ValkeyCluster

@@ -1,7 +1,7 @@
 """Admission policy: control law for a room's rate and total, and schedule of its visits. Pure.
 
 For a room whose shop reports, `decide` returns a rate, a total and a reason. They can only lower
-the room's own limits (`queue/settings.py`); `queue/lua/admit.lua` enforces both. A room whose shop
+the room's own limits (`queue/limits.py`); `queue/lua/admit.lua` enforces both. A room whose shop
 has never reported has only its own limits.
 """
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from waitline import settings
 from waitline.booking.catalogue_model import CONCERT_SETTINGS, SCHEDULE_SETTINGS
 from waitline.kernel.setting import Setting, number
-from waitline.queue.settings import LIMIT_NAMES, LIMIT_SETTINGS, ROOM_SETTINGS
+from waitline.queue.limits import LIMIT_NAMES, LIMIT_SETTINGS
+from waitline.queue.settings import ROOM_SETTINGS
 
 
 def rewritten(document: str) -> str:

@@ -20,8 +20,8 @@ from waitline.kernel.escapes import json_line
 from waitline.kernel.setting import SettingError
 from waitline.kernel.terminal import Terminal, styled
 from waitline.queue import hints as asking
+from waitline.queue.limits import Limits
 from waitline.queue.model import CHUNK_MAX
-from waitline.queue.settings import Limits
 from waitline.sales.simulation import notation
 from waitline.sales.simulation.model import Prediction, Sale, SaleImpossible, Spread
 from waitline.sales.simulation_check import agreement as agreeing

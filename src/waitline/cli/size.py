@@ -14,7 +14,7 @@ from waitline.cli.simulate import parsed, predict, require, sale_of
 from waitline.kernel.escapes import json_line
 from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal
-from waitline.queue.settings import Limits
+from waitline.queue.limits import Limits
 from waitline.sales.durations import format_duration
 from waitline.sales.simulation import notation
 from waitline.sales.simulation.model import Prediction

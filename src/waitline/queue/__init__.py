@@ -1,6 +1,7 @@
 """Waiting-room queue on Valkey: the line of each room, its rules, and the states of its visitors.
 
 settings.py    room settings, each declared once (pure)
+limits.py      the numbers among them (pure)
 relations.py   constraints between room settings, and defaults derived from others (pure)
 model.py       visitor states, room survey, outcomes and refusals (pure)
 decision.py    admission decision of a room, derived from its shop's reports (pure)

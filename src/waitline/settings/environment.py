@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from waitline.kernel.setting import Setting, kebab, number
-from waitline.queue.settings import LIMIT_SETTINGS
+from waitline.queue.limits import LIMIT_SETTINGS
 from waitline.settings.installation import PREFIX
 from waitline.settings.model import Settings
 

@@ -7,7 +7,8 @@ from pydantic import Field
 
 from waitline.booking.model import HOLD_S
 from waitline.postgres.pool import CONNECTIONS_MAX
-from waitline.queue.settings import Limits, Rules
+from waitline.queue.limits import Limits
+from waitline.queue.settings import Rules
 from waitline.settings.edge import EdgeSettings
 from waitline.settings.payments import PaymentSettings
 

@@ -15,7 +15,8 @@ from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.payment_providers.registry import PROVIDERS, Registration
-from waitline.queue.settings import LIMIT_SETTINGS, Rules
+from waitline.queue.limits import LIMIT_SETTINGS
+from waitline.queue.settings import Rules
 from waitline.sales.histogram import Histogram
 from waitline.sales.http_client import HttpClient
 from waitline.sales.rehearsal import stage, verdict, watch

@@ -21,11 +21,12 @@ from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.kernel.ids import REHEARSALS, RoomId
 from waitline.postgres.pool import Database
 from waitline.queue import audit
+from waitline.queue.limits import LIMIT_NAMES
 from waitline.queue.model import Survey
 from waitline.queue.record import SaleRecord
 from waitline.queue.rehearsals import RehearsalRooms
 from waitline.queue.rooms import Rooms
-from waitline.queue.settings import LIMIT_NAMES, Rules
+from waitline.queue.settings import Rules
 from waitline.sales.http_client import HttpClient
 from waitline.valkey.client import ValkeyClient
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.queue.decision import Reason
-from waitline.queue.settings import Limits
+from waitline.queue.limits import Limits
 from waitline.sales.rehearsal.stage import Stage
 from waitline.sales.rehearsal.tally import VisitorTally
 

@@ -1,6 +1,6 @@
 """Discrete-event simulation of a sale in virtual time: joins, admissions and polling.
 
-It uses the real policy: `admission/policy.py`, `queue/hints.py` and `queue/settings.py`. `gate.py`
+It uses the real policy: `admission/policy.py`, `queue/hints.py` and `queue/limits.py`. `gate.py`
 replaces the two Lua scripts that enforce it, and counts visitors instead of moving them. Time and
 seed are arguments: the same seed gives the same sale.
 

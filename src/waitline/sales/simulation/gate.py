@@ -6,8 +6,8 @@ A test compares it with the scripts on a real server.
 from heapq import heappop, heappush
 from math import floor
 
+from waitline.queue.limits import Limits
 from waitline.queue.model import CHUNK_MAX, Moved
-from waitline.queue.settings import Limits
 
 
 class Gate:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from waitline.kernel.errors import Misconfigured
-from waitline.queue.settings import DAY_MS, WAITING_MOST, Limits
+from waitline.queue.limits import DAY_MS, WAITING_MOST, Limits
 
 VISITORS_MAX = WAITING_MOST
 """Most visitors of one sale: as many as may wait in a room."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from waitline.admission.policy import SWEEP_MS, next_visit_ms
 from waitline.kernel.plurals import counted
-from waitline.queue.settings import DAY_MS, Limits
+from waitline.queue.limits import DAY_MS, Limits
 from waitline.sales.simulation import figures, polling
 from waitline.sales.simulation.figures import Times
 from waitline.sales.simulation.gate import Gate

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from waitline.admission.policy import TICK_MS
+from waitline.queue.limits import DAY_MS, Limits
 from waitline.queue.model import CHUNK_MAX
-from waitline.queue.settings import DAY_MS, Limits
 from waitline.sales.simulation.figures import Times
 from waitline.sales.simulation.gate import Gate
 from waitline.sales.simulation.model import Sale, Spread

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from waitline.queue.settings import Limits
+from waitline.queue.limits import Limits
 from waitline.sales.simulation.model import (
     Difference,
     Prediction,

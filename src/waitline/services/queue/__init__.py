@@ -15,6 +15,7 @@ gate.py          the gate: whether a request of a site passes
 gate_answers.py  its answers
 gate_state.py    rules and departed places, as a worker knows them
 site_requests.py parser for the request of a site
+site_visits.py   visitors of protected sites
 site_calls.py    calls of protected sites
 protection.py    rules of the gate: operators set them, sites fetch them
 client_view.py   operators' call that shows the client address of a request

@@ -49,6 +49,7 @@ from waitline.services.queue.now_serving import NowServingDocuments
 from waitline.services.queue.protection import PROTECTION, ProtectionCalls
 from waitline.services.queue.rooms import RoomCalls
 from waitline.services.queue.site_calls import SiteCalls
+from waitline.services.queue.site_visits import SiteVisits
 from waitline.services.queue.statements import Statements
 from waitline.services.queue.store_metrics import StoreMetrics
 from waitline.services.queue.streams import Streams
@@ -216,11 +217,13 @@ class QueueParts(NamedTuple):
         watch = AddressWatch(addresses, believed, documents, batchers.allow)
         who = Identity(keys, trusting=settings.mode == "trial")
         statements, same_origin = Statements(documents, clock), SameOrigin(settings.allowed_origins)
+        tokens = Tokens(keys)
         calls = QueueCalls(
             batchers=batchers, rooms=rooms, new_room=settings.new_room(), documents=documents,
-            tokens=Tokens(keys), statements=statements, who=who, watch=watch,
+            tokens=tokens, statements=statements, who=who, watch=watch,
             same_origin=same_origin,
         )  # fmt: skip
+        visits = SiteVisits(batchers, documents, tokens, watch)
         return cls(
             keys=keys,
             line=line,
@@ -239,8 +242,8 @@ class QueueParts(NamedTuple):
             key_set=_key_set(keys, clock),
             protection=Protection(store),
             site_key=site_key,
-            gate=_gate(settings, site_key, store, clock, calls, documents, believed),
-            site_calls=SiteCalls(site_key.encode(), calls, batchers, Departed(store), clock),
+            gate=_gate(settings, site_key, store, clock, who, visits, documents, believed),
+            site_calls=SiteCalls(site_key.encode(), visits, batchers, Departed(store), clock),
         )
 
     def measure_at_flush(self, tallies: ProcessMetrics, clock: Clock) -> None:
@@ -306,13 +309,15 @@ def _gate(  # noqa: PLR0917 - components of `QueueParts`
     site_key: str,
     store: ValkeyClient,
     clock: Clock,
-    calls: QueueCalls,
+    who: Identity,
+    visits: SiteVisits,
     documents: NowServingDocuments,
     believed: ClientAddresses,
 ) -> GateCalls:
     return GateCalls(
         state=GateState(Protection(store), Departed(store)),
-        calls=calls,
+        who=who,
+        visits=visits,
         documents=documents,
         proxies=believed,
         clock=clock,

@@ -1,7 +1,6 @@
 """Handlers of the visitors' hot calls: enter, status, activate, extend, validate, remove."""
 
 import random
-import secrets
 from collections.abc import Mapping
 from functools import lru_cache
 from math import ceil
@@ -33,11 +32,9 @@ from waitline.queue.model import (
     VisitorUnknown,
     Waiting,
 )
-from waitline.queue.relations import Standby
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Rules
 from waitline.queue.store import StayClaim
-from waitline.queue.walk_ins import LineFormed
 from waitline.services import identity
 from waitline.services.identity import NO_PROOF, Identity, judge
 from waitline.services.queue import texts
@@ -245,28 +242,6 @@ class QueueCalls:
             return await self._batchers.rejoin.enqueue(room, claim)
         except TimeRanOut:
             return passed._replace(left_ms=0)
-
-    async def walk_in(self, room: RoomId, visiting: Request | None) -> tuple[VisitorId, Slot, str]:
-        """Admit a new visitor without a line; return the visitor, the slot and the pass.
-
-        Args:
-            room: The room.
-            visiting: The visitor's request, whose client address counts; `None` if a site asks for
-                its visitor, since the address is the site's then.
-
-        Raises:
-            LineFormed: The room needs a line now, or does not stand by.
-            AddressLimited: The address has reached a limit of the room.
-        """
-        document = await self._documents.fetch(room)
-        if document.survey.rules.standby is Standby.OFF:
-            raise LineFormed
-        visitor = VisitorId(secrets.token_hex(16))
-        counted = visiting is None or await self._watch.allow(visiting, room, visitor)
-        slot = (await self._batchers.walk_in.enqueue(room, visitor)).slot
-        if visiting is not None and not counted:
-            self._watch.count_place(visiting, room, visitor)
-        return visitor, slot, self._tokens.entry_pass(room, visitor, slot, account=False)
 
     def status_view(
         self, room: RoomId, visitor: VisitorId, standing: Standing, proof: Proof

@@ -18,8 +18,7 @@ from waitline.kernel import telemetry
 from waitline.kernel.clock import Clock
 from waitline.kernel.errors import NeedsOperator, Refused, Unavailable
 from waitline.kernel.ids import RoomId
-from waitline.services.identity import Presented
-from waitline.services.queue.calls import QueueCalls
+from waitline.services.identity import Identity, Presented
 from waitline.services.queue.gate_answers import (
     admitting,
     pass_cookie,
@@ -37,6 +36,7 @@ from waitline.services.queue.site_requests import (
     cookie_values,
     parse_site_request,
 )
+from waitline.services.queue.site_visits import SiteVisits
 from waitline.settings import Settings
 
 PARAMETER: Final = "waitline"
@@ -84,7 +84,8 @@ class GateCalls:
 
     Args:
         state: Rules and departed places.
-        calls: Verify passes, and admit visitors without a line.
+        who: Verifies passes.
+        visits: Admit visitors without a line.
         documents: Say where rooms hand over to.
         proxies: Says which addresses are trusted proxies.
         clock: The present time.
@@ -95,14 +96,16 @@ class GateCalls:
         self,
         *,
         state: GateState,
-        calls: QueueCalls,
+        who: Identity,
+        visits: SiteVisits,
         documents: NowServingDocuments,
         proxies: ClientAddresses,
         clock: Clock,
         settings: GateSettings,
     ) -> None:
         self._state = state
-        self._calls = calls
+        self._who = who
+        self._visits = visits
         self._documents = documents
         self._proxies = proxies
         self._clock = clock
@@ -170,7 +173,7 @@ class GateCalls:
     async def _walk_in(self, request: Request, asked: Asked, room: RoomId) -> Answer | None:
         """Admit the visitor without a line, if the room stands by; `None` if it has to wait."""
         try:
-            visitor, slot, token = await self._calls.walk_in(room, request)
+            visitor, slot, token = await self._visits.walk_in(room, request)
         except (Refused, Unavailable):
             return None
         left_s = (slot.expires_ms - self._clock.now_ms()) // 1_000
@@ -194,7 +197,7 @@ class GateCalls:
 
     async def _live(self, token: str, room: RoomId) -> Presented | None:
         """Return what a pass proves while its stay lasts, or `None`."""
-        shown = self._calls.who.presented(token, room)
+        shown = self._who.presented(token, room)
         if shown is None or shown.expires_ms <= self._clock.now_ms():
             return None
         return None if await self._state.has_departed(room, shown.place) else shown

@@ -17,7 +17,7 @@ from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.departed import Departed
 from waitline.services.queue import texts
 from waitline.services.queue.batchers import Batchers
-from waitline.services.queue.calls import QueueCalls
+from waitline.services.queue.site_visits import SiteVisits
 from waitline.services.queue.views import RoomBody, VisitorBody, slot_status
 
 SIGNATURE_HEADER = b"x-waitline-signature"
@@ -44,7 +44,7 @@ class SiteCalls:
 
     Args:
         site_key: The key shared with protected sites.
-        calls: Admit visitors without a line.
+        visits: Admit visitors without a line.
         batchers: Run the verbs.
         departed: The store of departed places.
         clock: The present time.
@@ -53,13 +53,13 @@ class SiteCalls:
     def __init__(
         self,
         site_key: bytes,
-        calls: QueueCalls,
+        visits: SiteVisits,
         batchers: Batchers,
         departed: Departed,
         clock: Clock,
     ) -> None:
         self._site_key = site_key
-        self._calls = calls
+        self._visits = visits
         self._batchers = batchers
         self._departed = departed
         self._clock = clock
@@ -105,7 +105,7 @@ class SiteCalls:
             raise SiteKeyRefused
         body = request.json(_room_body)
         room = RoomId(checked_name("concertId", str(body.concertId)))
-        visitor, slot, token = await self._calls.walk_in(room, None)
+        visitor, slot, token = await self._visits.walk_in(room, None)
         view = slot_status(room, visitor, token, slot.state, slot.expires_ms, slot.extensions)
         return success(request, texts.WALKED_IN, view, 201)
 
