@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 import waitline
+import waitline.gate
+import waitline.queue
 from waitline.cli.lazy_commands import COMMANDS
-from waitline.gate import store as gate_store
 from waitline.http.problems import BUG, UNAVAILABLE
 from waitline.kernel.errors import Refused
-from waitline.queue import addresses, admitters, listening, openings, rooms, store, walk_ins
 from waitline.queue.keys import RoomKeys
 from waitline.services.problems import PROBLEMS
 from waitline.valkey import scripts
@@ -81,6 +81,7 @@ SEND_TO_VALKEY = {
     SRC / "queue" / "admitters.py",
     SRC / "queue" / "departed.py",
     SRC / "queue" / "store.py",
+    SRC / "queue" / "slides.py",
     SRC / "queue" / "walk_ins.py",
     SRC / "queue" / "listening.py",
     SRC / "queue" / "openings.py",
@@ -215,13 +216,14 @@ def test_what_takes_long_to_import_is_imported_when_it_is_needed(
 
 
 def test_every_script_is_used() -> None:
-    loaded = [
-        value
-        for one in (rooms, store, listening, addresses, admitters, openings, walk_ins, gate_store)
-        for value in vars(one).values()
+    loaded = {
+        value.name
+        for package in (waitline.queue, waitline.gate)
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+        for value in vars(importlib.import_module(module.name)).values()
         if isinstance(value, scripts.Script)
-    ]
-    assert sorted(one.name for one in loaded) == sorted(path.stem for path in SCRIPTS)
+    }
+    assert sorted(loaded) == sorted(path.stem for path in SCRIPTS)
 
 
 def test_commands_and_scripts_are_sent_by_stores_alone() -> None:

@@ -19,7 +19,9 @@ from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys, rooms
 from waitline.queue.limits import Limits
 from waitline.queue.settings import Mode
+from waitline.queue.slides import Slides
 from waitline.queue.store import Line, StayClaim
+from waitline.queue.walk_ins import WalkIns
 from waitline.valkey import scripts
 from waitline.valkey.client import ValkeyClient
 
@@ -41,13 +43,15 @@ class Driver(RuleBasedStateMachine):
     reference: Reference
     decided_ms: int
     listens: bool
+    newcomers: int
 
     def _open(self, limits: Limits) -> None:
         self.server.wait(self.server.clear())
         self.witness = Witness(self.store, ROOM)
         self.line = Line(self.witness)
+        self.slides, self.walk_ins = Slides(self.witness), WalkIns(self.witness)
         k = keys.of(ROOM)
-        words = [WHO, "mode", "open", *_words(limits)]
+        words = [WHO, "mode", "open", "standby", "on", *_words(limits)]
         self._run(rooms.OPEN, (k.room, k.rate, k.changes), words)
         seen = self.witness.last
         assert seen.rows == [("opened",)]
@@ -149,6 +153,10 @@ class Driver(RuleBasedStateMachine):
         }
         chosen = standing.get(where) or NAMES
         return chosen[number % len(chosen)]
+
+    def _newcomer(self) -> VisitorId:
+        self.newcomers += 1
+        return VisitorId(f"w{self.newcomers}")
 
     async def _reach(self, at_ms: int) -> None:
         async with asyncio.timeout(TIMEOUT_S):

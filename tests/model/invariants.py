@@ -1,16 +1,16 @@
 """The invariants, each checked over a whole history without asking the reference model."""
 
-from tests.model.reference import STOPPED, Contents
 from tests.model.stay import Row
+from tests.model.stored import STOPPED, Contents
 from tests.model.witness import Seen
 from waitline.queue.limits import Limits
 
 REFUSED = {
     *("full", "closed", "expired", "spent", "queued", "unknown", "stranger", "absent"),
-    *("held", "leased", "late", "passed", "no_room", "unstated", "stale"),
+    *("held", "leased", "late", "passed", "no_room", "unstated", "stale", "line"),
 }
 
-CLAIMING = {"activate", "extend", "leave", "rejoin"}
+CLAIMING = {"activate", "extend", "leave", "rejoin", "slide"}
 
 
 class History:
@@ -65,6 +65,7 @@ class History:
         self.q6_a_visitor_is_in_exactly_one_state(seen.contents)
         self.q7_nobody_is_lost(seen)
         self.q8_extensions_never_exceed_the_most(seen.contents)
+        self.q8_a_slide_adds_time_and_nothing_else(seen)
         self.q9_a_strangers_ticket_serves_nobody(seen)
         self.q9_a_stay_keeps_its_mark(seen.contents)
         self.q10_a_refused_call_changes_nothing(seen)
@@ -77,7 +78,7 @@ class History:
 
     def q2_places_rise_and_are_never_reused(self, seen: Seen) -> None:
         for row in seen.rows:
-            if row[0] == "joined":
+            if row[0] == "joined" or (seen.script, row[0]) == ("walk_in", "active"):
                 assert int(row[1]) > self._last_place
                 self._last_place = int(row[1])
         assert seen.contents.seq == self._last_place
@@ -86,6 +87,11 @@ class History:
         now, before = seen.contents, self._before
         turns = sorted(place for name, place in before.waiting.items() if name in now.slots)
         assert not turns or not now.waiting or turns[-1] < min(now.waiting.values())
+        if seen.script == "walk_in" and seen.rows[0][0] == "active":
+            # Without a line there is nobody to pass.
+            assert not before.waiting
+            new = now.slots.keys() - before.slots.keys()
+            turns = sorted(_place(now.slots[name]) for name in new)
         # Those who were passed over and came back have had their turn before.
         for turn in (place for place in turns if place not in self._returned):
             assert turn > self._last_turn
@@ -166,6 +172,19 @@ class History:
             extensions, earlier = _extensions(slot), _extensions(self._before.slots.get(name))
             assert extensions <= max(self._limits.extensions_max, earlier)
 
+    def q8_a_slide_adds_time_and_nothing_else(self, seen: Seen) -> None:
+        if seen.script != "slide":
+            return
+        now, before = seen.contents, self._before
+        assert now.admitted.keys() == before.admitted.keys()
+        for (name, _), row in _claims(seen):
+            if row[0] != "active" or now.slots[name] == before.slots[name]:
+                continue
+            assert _extensions(now.slots[name]) == _extensions(before.slots[name])
+            assert now.admitted[name] > before.admitted[name]
+            # In the server's time, as rows have it.
+            assert int(row[5]) <= int(row[3]) + self._limits.stay_ms
+
     def q9_a_strangers_ticket_serves_nobody(self, seen: Seen) -> None:
         if seen.script not in CLAIMING:
             return
@@ -189,6 +208,10 @@ class History:
             if seen.rows[0][0] == "held":
                 # A room that admits nobody has an empty bucket.
                 before = before._replace(bucket=(0.0, STOPPED))
+            elif seen.script == "walk_in" and before.bucket[1] == STOPPED:
+                # Its first call starts the bucket, empty.
+                assert seen.contents.bucket[0] == 0
+                before = before._replace(bucket=seen.contents.bucket)
             assert _uncounted(seen.contents) == _uncounted(before)
 
 

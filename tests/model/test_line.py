@@ -65,6 +65,9 @@ class LineMachine(Driver):
         self.listens = listens
         # Whether the bucket was filled faster than by the clock.
         self.aged = False
+        # Whether the server's clock was set.
+        self.stepped = False
+        self.newcomers = 0
         self._open(limits)
         if stage == "waiting":
             self.join(crowd)
@@ -119,6 +122,21 @@ class LineMachine(Driver):
         claims = self._claims(drawn) * times
         self._call(
             lambda: self.line.extend(ROOM, claims), lambda model, at: model.extend(at, claims)
+        )
+
+    @rule(drawn=CLAIMS, times=st.integers(1, 2))
+    def slide(self, drawn: list[Drawn], times: int) -> None:
+        claims = self._claims(drawn) * times
+        self._call(
+            lambda: self.slides.slide(ROOM, claims), lambda model, at: model.slide(at, claims)
+        )
+
+    @rule(count=st.integers(1, 3))
+    def walk_in(self, count: int) -> None:
+        """Admit without a line; each call has names of its own, a repeated one too."""
+        self._call(
+            lambda: self.walk_ins.walk_in(ROOM, [self._newcomer() for _ in range(count)]),
+            lambda model, at: model.walk_in(at, [*map(str, self.witness.last.args[1:])]),
         )
 
     @rule(drawn=CLAIMS)
@@ -211,6 +229,7 @@ class LineMachine(Driver):
         """Set the server's clock: to what is stored, an outage is a step forward."""
         # Seldom, or everything would happen in outages.
         if sure == 3 and self.reference.step(forward_ms):
+            self.stepped = True
             for name in ("beat_ms", "lost_ms"):
                 words = ("HINCRBY", keys.of(ROOM).room, name, -forward_ms)
                 self.server.wait(self.store.command(*words))
@@ -289,6 +308,9 @@ class LineMachine(Driver):
         if self.aged:
             # The audit goes by the times of admission, which `age` leaves; `History` checks Q5.
             found = [one for one in found if one.invariant != "Q5"]
+        if self.stepped:
+            # The listening clock may be ahead of the server's then, which does not really step.
+            found = [one for one in found if one.invariant != "Q8"]
         assert found == []
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from tests.model.reference import STOPPED, Contents
 from tests.model.stay import Row
+from tests.model.stored import STOPPED, Contents
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.queue import keys

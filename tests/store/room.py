@@ -28,6 +28,7 @@ from waitline.queue.model import (
 )
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Rules
+from waitline.queue.slides import Slides
 from waitline.queue.store import ADMIT, SWEEP, Line
 from waitline.valkey.client import ValkeyClient
 
@@ -99,6 +100,10 @@ class Room:
 
     def extend(self, *names: str, claim: str | int = 0) -> list[Slot | Refused]:
         return self.server.wait(self.line.extend(self.id, [(name, claim) for name in _ids(names)]))
+
+    def slide(self, *names: str, claim: str | int = 0) -> list[Slot | Refused]:
+        claims = [(name, claim) for name in _ids(names)]
+        return self.server.wait(Slides(self.store).slide(self.id, claims))
 
     def leave(self, *names: str, claim: str | int = 0) -> list[Left | Unknown | Refused]:
         return self.server.wait(self.line.leave(self.id, [(name, claim) for name in _ids(names)]))

@@ -17,7 +17,7 @@ from waitline.queue.model import (
     VisitorUnknown,
 )
 
-VERBS = ["activate", "extend", "leave"]
+VERBS = ["activate", "extend", "slide", "leave"]
 
 
 def first(outcomes: list[Slot | Refused]) -> Slot:
@@ -77,7 +77,7 @@ def test_a_ready_visitor_may_not_extend(room: Room) -> None:
     assert room.stored() == before
 
 
-@pytest.mark.parametrize("verb", ["activate", "extend"])
+@pytest.mark.parametrize("verb", ["activate", "extend", "slide"])
 @pytest.mark.parametrize(
     "swept", [pytest.param(False, id="not swept"), pytest.param(True, id="swept")]
 )
@@ -93,7 +93,7 @@ def test_a_turn_that_ran_out_is_refused_as_such(room: Room, verb: str, *, swept:
     assert room.stored() == before
 
 
-@pytest.mark.parametrize("verb", ["activate", "extend"])
+@pytest.mark.parametrize("verb", ["activate", "extend", "slide"])
 def test_a_passed_over_turn_is_refused_as_run_out(room: Room, verb: str) -> None:
     room.open()
     room.join("a")
@@ -101,7 +101,7 @@ def test_a_passed_over_turn_is_refused_as_run_out(room: Room, verb: str) -> None
     assert [type(one) for one in getattr(room, verb)("a")] == [TimeRanOut]
 
 
-@pytest.mark.parametrize("verb", ["activate", "extend"])
+@pytest.mark.parametrize("verb", ["activate", "extend", "slide"])
 @pytest.mark.parametrize(
     "claim", [pytest.param(0, id="no claim"), pytest.param("1-9", id="a claim")]
 )
@@ -193,7 +193,7 @@ def test_a_batch_of_256(room: Room, verb: str) -> None:
     room.join(*names)
     room.call(*names[:250])
     room.call(*names[250:])
-    if verb == "extend":
+    if verb in {"extend", "slide"}:
         room.activate(*names)
     outcomes = getattr(room, verb)(*names)
     assert {type(one) for one in outcomes} == {Left if verb == "leave" else Slot}

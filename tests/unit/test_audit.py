@@ -29,6 +29,8 @@ FIELDS = {
     "admit_per_s": "2",
     "admit_burst": "2",
     "extensions_max": "2",
+    "ready_ttl_ms": "40000",
+    "active_ttl_ms": "20000",
     "created_ms": str(T0),
 }
 
@@ -203,6 +205,12 @@ def test_a_sound_room_has_no_findings() -> None:
             "Q8",
             "1 extended more than 2 times: v4",
             id="extended too often",
+        ),
+        pytest.param(
+            fields(stay_ms=50_000, active_ttl_ms=10_000),
+            "Q8",
+            "2 with more time than a stay has: v5, v6",
+            id="too long a stay",
         ),
     ],
 )

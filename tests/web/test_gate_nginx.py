@@ -125,6 +125,31 @@ def test_the_answer_to_a_pass_is_kept_for_this_visitor_and_address_only(
     assert {kept("/about", cookies[0]) for _ in range(3)} == {"MISS"}
 
 
+def test_a_pass_that_slides_reaches_the_browser(
+    site: Gated, room: Room, browser: httpx.Client
+) -> None:
+    room.change(activeSeconds=60, staySeconds=3_600)
+    token = site.half_over(room, "active")
+    room.change(activeSeconds=600)
+    name = cookie_name(room)
+
+    def renewed(value: str) -> str:
+        browser.cookies.clear()
+        answer = browser.get("/buy/1", headers={"Cookie": f"{name}={value}"})
+        assert answer.text == "GET /buy/1 of active"
+        return str(browser.cookies.get(name, ""))
+
+    seen: list[str] = []
+
+    def is_renewed() -> bool:
+        seen.append(renewed(token))
+        return seen[-1] != ""
+
+    until(is_renewed, SOON_S, "the gate knows the room's settings")
+    # Once, and the answer that has it is not kept for another request.
+    assert not any(renewed(value) for value in [token, seen[-1]] * 3)
+
+
 @pytest.mark.usefixtures("room")
 def test_a_part_of_a_file_is_no_page(browser: httpx.Client) -> None:
     assert browser.get("/buy/1", headers={"Range": "bytes=0-9"}).status_code == 429

@@ -40,6 +40,7 @@ CALLS = {
     ("get", "/api/v1/gate/return"),
     ("post", "/api/v1/gate/left"),
     ("post", "/api/v1/gate/walk-in"),
+    ("post", "/api/v1/gate/slide"),
     ("get", "/api/v1/protection/revoked"),
     ("get", "/api/v1/protection"),
     ("put", "/api/v1/protection"),

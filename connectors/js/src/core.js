@@ -8,8 +8,8 @@ export { makeRequest };
 
 const CALL_MS = 300; // Deadline of a call that a request waits for: a claim, or a walk-in.
 const FORMED_MS = 1_000; // How long a line that has formed is taken as formed.
-const SLIDE_MS = 60_000; // Shortest time between two extensions of one visit.
-const SLIDES_MAX = 2_000; // Most visits whose extension is remembered.
+const SLIDE_MS = 60_000; // Shortest time between two attempts to slide by the same pass.
+const SLIDES_MAX = 2_000; // Most passes whose last attempt is remembered.
 const KEY_MIN = 16;
 
 const SETTINGS = [
@@ -158,7 +158,8 @@ export class Connector {
     const half = (visit.issuedS + visit.expiresS) / 2;
     if (now / 1_000 < half) return "";
     const slide = this.#slides.get(visit.token) ?? { askedMs: -Infinity, token: "" };
-    if (now - slide.askedMs >= SLIDE_MS) {
+    // While the breaker is open, the queue is left alone.
+    if (now - slide.askedMs >= SLIDE_MS && this.source.healthy) {
       slide.askedMs = now;
       if (this.#slides.size >= SLIDES_MAX) this.#slides.delete(this.#slides.keys().next().value);
       this.#slides.set(visit.token, slide);

@@ -38,7 +38,7 @@ INVARIANTS = {
     "Q5": "admissions in any second never exceed rate + burst",
     "Q6": "every visitor is in exactly one state",
     "Q7": "nobody who joined is lost",
-    "Q8": "extensions never exceed the most allowed",
+    "Q8": "extensions and stays never exceed the most allowed",
     "Q9": "a ticket serves its visitor and room only",
 }
 
@@ -261,6 +261,20 @@ def _q8(snapshot: RoomSnapshot) -> Iterator[Finding]:
         if slot.extensions > most and slot.admitted_ms > since
     ]
     yield from _found("Q8", f"extended more than {counted(most, 'time')}", over)
+    yield from _found("Q8", "with more time than a stay has", _overlong(snapshot))
+
+
+def _overlong(snapshot: RoomSnapshot) -> list[VisitorId]:
+    """Return the visitors whose stays end later than extensions and sliding allow."""
+    ready, active = snapshot.number("ready_ttl_ms"), snapshot.number("active_ttl_ms")
+    # A stay ends in listening time, which is behind the server's clock unless that was set back.
+    most = max(ready + active, snapshot.number("stay_ms")) + snapshot.number("stepped_back_ms")
+    return [
+        visitor
+        for visitor, slot in _admitted(snapshot).items()
+        if slot.admitted_ms > snapshot.number("changed_ms")
+        and slot.expires_ms > slot.admitted_ms + most + slot.extensions * active
+    ]
 
 
 def _q9(

@@ -19,7 +19,8 @@ class Limits:
     To add one, declare it here and apply it in Lua; `waitline.kernel.setting` derives the rest.
 
     Invariant:
-        Q4 (`active_max`), Q5 (`admit_per_s`, `admit_burst`), Q8 (`extensions_max`).
+        Q4 (`active_max`), Q5 (`admit_per_s`, `admit_burst`), Q8 (`extensions_max`,
+        `stay_ms`).
     """
 
     active_max: Annotated[
@@ -113,6 +114,17 @@ class Limits:
             most=100,
         ),
     ] = 2
+    stay_ms: Annotated[
+        int,
+        Setting(
+            wire="staySeconds",
+            help="Longest stay of a visitor who keeps using a protected site, from the admission; "
+            "0: stays do not slide",
+            unit="ms",
+            least=0,
+            most=DAY_MS,
+        ),
+    ] = 0
     # Off by default: carriers put thousands of subscribers behind one address.
     address_joins_max: Annotated[
         int,

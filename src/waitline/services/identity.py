@@ -138,6 +138,7 @@ class Presented(NamedTuple):
         stay: As in `Proof.stay`.
         expires_ms: When it expires, in ms since the epoch, possibly in the past.
         account: As in `Proof.account`.
+        half_ms: When half of the pass's time is over, in ms since the epoch.
     """
 
     visitor: VisitorId
@@ -145,6 +146,7 @@ class Presented(NamedTuple):
     stay: str
     expires_ms: int
     account: bool
+    half_ms: int
 
 
 class Identity:
@@ -243,7 +245,8 @@ def _presented_pass(ring: Keyring, room: RoomId, token: str) -> Presented | None
     proof = verify_token(ring, room, named[1], token)
     if not proof.genuine or not proof.expires_ms:
         return None
-    return Presented(named[1], proof.place, proof.stay, proof.expires_ms, proof.account)
+    half_ms = (proof.issued_ms + proof.expires_ms) // 2
+    return Presented(named[1], proof.place, proof.stay, proof.expires_ms, proof.account, half_ms)
 
 
 def judge(turn: Turn, proof: Proof) -> Slot:

@@ -26,6 +26,7 @@ def mint_pass(
     joined_ms: int,
     admitted_ms: int,
     expires_ms: int,
+    issued_ms: int = 0,
     account: bool = False,
 ) -> str:
     """Return the signed proof that a visitor was admitted.
@@ -41,9 +42,11 @@ def mint_pass(
         visitor: The visitor, who becomes `sub`.
         place: 1 or more.
         joined_ms: When the place was taken, in ms since the epoch.
-        admitted_ms: When the visitor was admitted, in ms since the epoch; `iat`, rounded down.
+        admitted_ms: When the visitor was admitted, in ms since the epoch.
         expires_ms: When the slot expires, in ms since the epoch; `exp`, rounded up, since a pass
             must not expire before its slot.
+        issued_ms: When the pass was issued, in ms since the epoch; `iat`, rounded down. 0: with the
+            admission.
         account: Whether the shop vouched for the visitor, so that the pass proves the account.
 
     Invariant:
@@ -60,7 +63,7 @@ def mint_pass(
         "sub": visitor,
         "place": place,
         "joined": joined_ms,
-        "iat": admitted_ms // 1_000,
+        "iat": (issued_ms or admitted_ms) // 1_000,
         "exp": -(-expires_ms // 1_000),
     }
     if account:
@@ -96,10 +99,14 @@ def verify_pass(ring: Keyring, room: RoomId, visitor: VisitorId, token: str) -> 
     except (jwt.PyJWTError, ValueError):
         return FORGED
     match claims:
-        case {"place": int(place), "joined": int(joined_ms), "exp": int(expires_s)} if (
-            place > 0 and joined_ms >= 0 and claims.get("account", True) is True
-        ):
-            return Proof(place, expires_s * 1_000, joined_ms, "account" in claims)
+        case {
+            "place": int(place),
+            "joined": int(joined_ms),
+            "iat": int(issued_s),
+            "exp": int(expires_s),
+        } if place > 0 and joined_ms >= 0 and claims.get("account", True) is True:
+            account = "account" in claims
+            return Proof(place, expires_s * 1_000, joined_ms, account, issued_s * 1_000)
         case _:
             return FORGED
 

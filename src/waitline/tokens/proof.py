@@ -14,12 +14,14 @@ class Proof(NamedTuple):
             stay: rooms that are created again count places from 1 again.
         account: Whether the visitor came with a statement of the shop, so that the stay belongs to
             the account.
+        issued_ms: When a pass was issued, in ms since the epoch; 0 for a ticket.
     """
 
     place: int
     expires_ms: int
     joined_ms: int
     account: bool = False
+    issued_ms: int = 0
 
     @property
     def genuine(self) -> bool:

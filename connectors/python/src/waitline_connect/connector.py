@@ -26,10 +26,11 @@ FORMED_S: Final = 1.0
 """How long, in seconds, a line that has formed is taken as formed: one call a second per room."""
 
 SLIDE_S: Final = 60.0
-"""Shortest time, in seconds, between two extensions of one visit."""
+"""Shortest time, in seconds, between two attempts to slide by the same pass: a pass that cannot be
+renewed costs one call a minute. A new one is half over later."""
 
 SLIDES_MAX: Final = 10_000
-"""Most visits whose extension is remembered, the oldest forgotten first."""
+"""Most passes whose last attempt is remembered, the oldest forgotten first."""
 
 KEY_MIN: Final = 16
 """Shortest site key, in characters, as the queue requires."""
@@ -243,11 +244,13 @@ class Connector:
         now_s = self._clock()
         if visit.expires_s - now_s > (visit.expires_s - visit.issued_s) / 2:
             return ""
-        slide = self._slides.get(visit.token)
-        if slide is None or now_s - slide.asked_s >= SLIDE_S:
+        slide = self._slides.get(visit.token) or _Slide(float("-inf"))
+        # While the breaker is open, the background thread has no time for it.
+        if now_s - slide.asked_s >= SLIDE_S and self.client.healthy:
             while len(self._slides) >= SLIDES_MAX:
                 self._slides.pop(next(iter(self._slides)), None)
-            self._slides[visit.token] = slide = _Slide(now_s, slide.token if slide else "")
+            slide.asked_s = now_s
+            self._slides[visit.token] = slide
             self.source.enqueue(lambda: self._slide(visit, slide))
         return slide.token
 

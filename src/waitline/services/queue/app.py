@@ -30,6 +30,7 @@ from waitline.queue.departed import Departed
 from waitline.queue.feed import Feed
 from waitline.queue.listening import Listening
 from waitline.queue.rooms import Rooms
+from waitline.queue.slides import Slides
 from waitline.queue.store import Line
 from waitline.queue.walk_ins import WalkIns
 from waitline.services import key_comparison, start_page
@@ -212,7 +213,8 @@ class QueueParts(NamedTuple):
         line, rooms, addresses = Line(store, confirming), Rooms(store), Addresses(store)
         fitness = Fitness(store, settings.durability, production=settings.mode == "production")
         walk_ins, documents = WalkIns(store, confirming), NowServingDocuments(rooms)
-        batchers = Batchers.of(line, addresses, walk_ins)
+        slides = Slides(confirming or store)
+        batchers = Batchers.of(line, addresses, walk_ins, slides)
         believed = ClientAddresses(settings.trusted_proxies or "", settings.forwarded_header)
         watch = AddressWatch(addresses, believed, documents, batchers.allow)
         who = Identity(keys, trusting=settings.mode == "trial")
@@ -223,7 +225,7 @@ class QueueParts(NamedTuple):
             tokens=tokens, statements=statements, who=who, watch=watch,
             same_origin=same_origin,
         )  # fmt: skip
-        visits = SiteVisits(batchers, documents, tokens, watch)
+        visits = SiteVisits(batchers, documents, tokens, watch, clock)
         return cls(
             keys=keys,
             line=line,
@@ -243,7 +245,7 @@ class QueueParts(NamedTuple):
             protection=Protection(store),
             site_key=site_key,
             gate=_gate(settings, site_key, store, clock, who, visits, documents, believed),
-            site_calls=SiteCalls(site_key.encode(), visits, batchers, Departed(store), clock),
+            site_calls=_site_calls(site_key, store, clock, calls, visits, batchers),
         )
 
     def measure_at_flush(self, tallies: ProcessMetrics, clock: Clock) -> None:
@@ -322,6 +324,24 @@ def _gate(  # noqa: PLR0917 - components of `QueueParts`
         proxies=believed,
         clock=clock,
         settings=GateSettings.of(settings, site_key),
+    )
+
+
+def _site_calls(  # noqa: PLR0917 - components of `QueueParts`
+    site_key: str,
+    store: ValkeyClient,
+    clock: Clock,
+    calls: QueueCalls,
+    visits: SiteVisits,
+    batchers: Batchers,
+) -> SiteCalls:
+    return SiteCalls(
+        site_key=site_key.encode(),
+        calls=calls,
+        visits=visits,
+        batchers=batchers,
+        departed=Departed(store),
+        clock=clock,
     )
 
 

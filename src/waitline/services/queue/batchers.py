@@ -12,6 +12,7 @@ from waitline.kernel.utilisation import Utilisation
 from waitline.queue.addresses import Addresses, Newcomer
 from waitline.queue.batches import line_batcher
 from waitline.queue.model import Again, Joined, Passed, Slot, Standing, Waiting
+from waitline.queue.slides import Slides
 from waitline.queue.store import Line, StayClaim
 from waitline.queue.walk_ins import WalkedIn, WalkIns
 
@@ -28,10 +29,11 @@ class Batchers:
     extend: Batcher[RoomId, StayClaim, Slot]
     leave: Batcher[RoomId, StayClaim, object]
     walk_in: Batcher[RoomId, VisitorId, WalkedIn]
+    slide: Batcher[RoomId, StayClaim, Slot]
     allow: Batcher[RoomId, Newcomer, bool]
 
     @classmethod
-    def of(cls, line: Line, addresses: Addresses, walk_ins: WalkIns) -> "Batchers":
+    def of(cls, line: Line, addresses: Addresses, walk_ins: WalkIns, slides: Slides) -> "Batchers":
         """Build one per verb of the line, and one for limits of client addresses."""
         utilisation = Utilisation()
         return cls(
@@ -43,6 +45,7 @@ class Batchers:
             extend=line_batcher("extend", line.extend, utilisation),
             leave=line_batcher("leave", line.leave, utilisation),
             walk_in=line_batcher("walk_in", walk_ins.walk_in, utilisation),
+            slide=line_batcher("slide", slides.slide, utilisation),
             allow=line_batcher("allow", addresses.allow, utilisation),
         )
 
@@ -59,6 +62,7 @@ class Batchers:
                 self.extend,
                 self.leave,
                 self.walk_in,
+                self.slide,
                 self.allow,
             )
         ]

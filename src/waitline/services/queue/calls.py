@@ -122,7 +122,7 @@ class QueueCalls:
         status, since the contract has no member for it here.
         """
         require_call_wanted(request.headers)
-        room, visitor = _names(request.json(_visitor_body))
+        room, visitor = names_in(request.json(_visitor_body))
         mark = identity.given_mark(request, room, visitor)
         watch = self._watch
         if watch.blocked:
@@ -287,21 +287,21 @@ class QueueCalls:
     async def activate(self, request: Request) -> Answer:
         """Start the visitor's time."""
         room, visitor = _parameters(request)
-        proof = self._prove_write(request, room, visitor)
+        proof = self.prove_write(request, room, visitor)
         slot = await _judged(self._batchers.activate, room, visitor, proof)
         return success(request, texts.ACTIVATED, self._slot(room, visitor, slot, proof))
 
     async def extend(self, request: Request) -> Answer:
         """Renew the visitor's time."""
-        room, visitor = _names(request.json(_visitor_body))
-        proof = self._prove_write(request, room, visitor)
+        room, visitor = names_in(request.json(_visitor_body))
+        proof = self.prove_write(request, room, visitor)
         slot = await _judged(self._batchers.extend, room, visitor, proof)
         return success(request, texts.EXTENDED, self._slot(room, visitor, slot, proof))
 
     async def validate(self, request: Request) -> Answer:
         """Check whether a token is valid for its visitor now."""
         body = request.json(_validate_body)
-        room, visitor = _names(body)
+        room, visitor = names_in(body)
         if body.token is None:
             proof = NO_PROOF
         elif not body.token.strip():
@@ -320,11 +320,17 @@ class QueueCalls:
     async def remove(self, request: Request) -> Answer:
         """Give up place or slot; a repeat does nothing."""
         room, visitor = _parameters(request)
-        proof = self._prove_write(request, room, visitor)
+        proof = self.prove_write(request, room, visitor)
         await self._batchers.leave.enqueue(room, claim_of(visitor, proof))
         return success(request, texts.REMOVED, None)
 
-    def _prove_write(self, request: Request, room: RoomId, visitor: VisitorId) -> Proof:
+    def prove_write(self, request: Request, room: RoomId, visitor: VisitorId) -> Proof:
+        """Return what the token of a call proves that changes the visitor's standing.
+
+        Raises:
+            CrossSite: A page of another origin makes the call.
+            TokenRejected: The token is not the visitor's, or is missing in production.
+        """
         self._same_origin.check(request)
         return self._prove(request, room, visitor)
 
@@ -349,7 +355,8 @@ def claim_of(visitor: VisitorId, proof: Proof) -> StayClaim:
     return visitor, proof.stay if proof.place else 0
 
 
-def _names(body: VisitorBody) -> tuple[RoomId, VisitorId]:
+def names_in(body: VisitorBody) -> tuple[RoomId, VisitorId]:
+    """Return the room and the visitor that a body names."""
     return (
         RoomId(checked_name("concertId", str(body.concertId))),
         VisitorId(checked_name("userId", str(body.userId))),

@@ -18,7 +18,7 @@ from waitline.kernel import telemetry
 from waitline.kernel.clock import Clock
 from waitline.kernel.errors import NeedsOperator, Refused, Unavailable
 from waitline.kernel.ids import RoomId
-from waitline.services.identity import Identity, Presented
+from waitline.services.identity import TOKEN_HEADER, Identity, Presented
 from waitline.services.queue.gate_answers import (
     admitting,
     pass_cookie,
@@ -85,8 +85,8 @@ class GateCalls:
     Args:
         state: Rules and departed places.
         who: Verifies passes.
-        visits: Admit visitors without a line.
-        documents: Say where rooms hand over to.
+        visits: Admit visitors without a line, and keep active ones.
+        documents: The settings of each room.
         proxies: Says which addresses are trusted proxies.
         clock: The present time.
         settings: Of the gate.
@@ -149,7 +149,10 @@ class GateCalls:
                 return _counted(rule.name, "handover", handed)
         shown = await self._shown(request, asked, room)
         if shown is not None:
-            answer = admitting("pass", room, shown.visitor, shown.place, self._kept(asked, shown))
+            more = self._kept(asked, shown)
+            if shown.half_ms <= self._clock.now_ms():
+                more = await self._slid(request, asked, room, shown) or more
+            answer = admitting("pass", room, shown.visitor, shown.place, more)
             return _counted(rule.name, "pass", answer)
         if rule.mode is RuleMode.OBSERVE:
             return _counted(rule.name, "observed", passing("observed"))
@@ -170,6 +173,34 @@ class GateCalls:
         # nginx counts in whole seconds: it keeps the answer for up to two.
         return _KEPT if shown.expires_ms - self._clock.now_ms() > KEPT_MS else ()
 
+    async def _slid(
+        self, request: Request, asked: Asked, room: RoomId, shown: Presented
+    ) -> Headers:
+        """Return the Set-Cookie field with a new pass, if the visitor's stay slides now."""
+        # Only a cookie can be renewed.
+        if TOKEN_HEADER in request.headers or asked.form is Form.NGINX_ANSWER:
+            return ()
+        document = self._documents.cached(room)
+        if document is not None and not document.survey.rules.limits.stay_ms:
+            return ()
+        # The call may wait for the store, so each pass gets here seldom.
+        if not self._state.begin_slide(room, shown):
+            return ()
+        try:
+            slot, token = await self._visits.slide(
+                room,
+                (shown.visitor, shown.stay),
+                expires_ms=shown.expires_ms,
+                account=shown.account,
+            )
+        except (Refused, Unavailable):
+            # The pass is good until it ends.
+            return ()
+        if token is None:
+            return ()
+        left_s = (slot.expires_ms - self._clock.now_ms()) // 1_000
+        return pass_cookie(room, token, left_s, secure=asked.scheme == "https")
+
     async def _walk_in(self, request: Request, asked: Asked, room: RoomId) -> Answer | None:
         """Admit the visitor without a line, if the room stands by; `None` if it has to wait."""
         try:
@@ -182,7 +213,7 @@ class GateCalls:
 
     async def _shown(self, request: Request, asked: Asked, room: RoomId) -> Presented | None:
         """Return what the request's pass proves, from its header or cookie, or `None`."""
-        header = request.headers.get(b"x-queue-token")
+        header = request.headers.get(TOKEN_HEADER)
         if header is not None:
             return await self._live(header.decode("latin-1"), room)
         cookies = request.headers.get(b"cookie")

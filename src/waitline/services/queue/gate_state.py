@@ -12,12 +12,22 @@ from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.kernel.single_flight import SingleFlightCache
 from waitline.queue.departed import Departed
+from waitline.services.identity import Presented
 
 FRESH_S: Final = 1.0
 """How long a worker uses rules and departed places before it fetches them again."""
 
 ROOMS_MAX: Final = 100
 """Rooms whose departed places are cached: as many as rules can name."""
+
+
+SLIDE_S: Final = 60.0
+"""Shortest time between two attempts to slide a stay by the same pass, in s: a pass that cannot be
+renewed costs one call a minute. A new pass is half over later."""
+
+SLIDES_MAX: Final = 16_384
+"""Passes whose last attempt is remembered, the oldest forgotten first; a forgotten one costs one
+call more."""
 
 
 class GateState:
@@ -39,6 +49,8 @@ class GateState:
             self._load_departed, ttl_s=FRESH_S, entries_max=ROOMS_MAX, now_s=clock
         )
         self._last_rules: CompiledRules | None = None
+        self._now_s = clock
+        self._slides: dict[tuple[RoomId, Presented], float] = {}
         # On the hot path: no wrapper around it.
         self.cached_rules = self._rules.cached
 
@@ -67,6 +79,17 @@ class GateState:
             except Unavailable:
                 return False
         return place in places
+
+    def begin_slide(self, room: RoomId, shown: Presented) -> bool:
+        """Return whether a stay may slide by a pass now; if so, not again for `SLIDE_S`."""
+        now_s, slides, key = self._now_s(), self._slides, (room, shown)
+        if now_s - slides.get(key, float("-inf")) < SLIDE_S:
+            return False
+        slides.pop(key, None)
+        if len(slides) >= SLIDES_MAX:
+            del slides[next(iter(slides))]
+        slides[key] = now_s
+        return True
 
     async def _load_rules(self, _: None) -> CompiledRules:
         document = await self._protection.fetch()

@@ -169,6 +169,7 @@ def _site_calls() -> dict[str, Any]:
         },
         "/api/v1/gate/left": {"post": left},
         "/api/v1/gate/walk-in": {"post": _walk_in()},
+        "/api/v1/gate/slide": {"post": _slide()},
         "/api/v1/protection/revoked": {
             "get": {
                 "tags": ["gate"],
@@ -203,6 +204,16 @@ def _walk_in() -> dict[str, Any]:
     )
     walk_in["parameters"] = [site_key]
     return walk_in
+
+
+def _slide() -> dict[str, Any]:
+    return call(
+        "Move the end of an active visitor's stay forward; the pass in the answer counts",
+        "StatusView",
+        tag="gate",
+        body="VisitorBody",
+        parameters=[_TICKET],
+    )
 
 
 def _subscribe() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Calls of protected sites: returns, walk-ins, and visitors who leave; the departed places."""
+"""Calls of protected sites: returns, walk-ins, slides, departures; the departed places."""
 
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -13,10 +13,13 @@ from waitline.http.problems import InputInvalid
 from waitline.http.requests import MISSING, Handler, Request, checked_name, decode_parameter
 from waitline.http.responses import Answer
 from waitline.kernel.clock import Clock
-from waitline.kernel.ids import RoomId, VisitorId
+from waitline.kernel.ids import RoomId
 from waitline.queue.departed import Departed
+from waitline.queue.model import TokenRejected, VisitorUnknown
+from waitline.services.identity import given_token
 from waitline.services.queue import texts
 from waitline.services.queue.batchers import Batchers
+from waitline.services.queue.calls import QueueCalls, claim_of, names_in
 from waitline.services.queue.site_visits import SiteVisits
 from waitline.services.queue.views import RoomBody, VisitorBody, slot_status
 
@@ -44,7 +47,8 @@ class SiteCalls:
 
     Args:
         site_key: The key shared with protected sites.
-        visits: Admit visitors without a line.
+        calls: Authenticate visitors.
+        visits: Admit visitors without a line, and keep active ones.
         batchers: Run the verbs.
         departed: The store of departed places.
         clock: The present time.
@@ -52,13 +56,16 @@ class SiteCalls:
 
     def __init__(
         self,
+        *,
         site_key: bytes,
+        calls: QueueCalls,
         visits: SiteVisits,
         batchers: Batchers,
         departed: Departed,
         clock: Clock,
     ) -> None:
         self._site_key = site_key
+        self._calls = calls
         self._visits = visits
         self._batchers = batchers
         self._departed = departed
@@ -69,6 +76,7 @@ class SiteCalls:
         return {
             "/api/v1/gate/return": {"GET": self.check_return},
             "/api/v1/gate/walk-in": {"POST": self.walk_in},
+            "/api/v1/gate/slide": {"POST": self.slide},
             "/api/v1/gate/left": {"POST": self.leave},
             "/api/v1/protection/revoked": {"GET": self.revoked},
         }
@@ -109,6 +117,32 @@ class SiteCalls:
         view = slot_status(room, visitor, token, slot.state, slot.expires_ms, slot.extensions)
         return success(request, texts.WALKED_IN, view, 201)
 
+    async def slide(self, request: Request) -> Answer:
+        """Move the end of an active visitor's stay forward; answer as extend does.
+
+        The pass in the answer is the one of the call, unless another one lasts longer.
+
+        Raises:
+            TimeRanOut: The stay is over.
+            TokenRejected: The token is not the visitor's, or the visitor is not active.
+        """
+        room, visitor = names_in(request.json(_visitor_body))
+        proof = self._calls.prove_write(request, room, visitor)
+        try:
+            slot, token = await self._visits.slide(
+                room,
+                claim_of(visitor, proof),
+                expires_ms=proof.expires_ms,
+                account=proof.account,
+            )
+        except VisitorUnknown:
+            if proof.genuine:
+                raise TokenRejected from None
+            raise
+        token = token or given_token(request, room)
+        view = slot_status(room, visitor, token, slot.state, slot.expires_ms, slot.extensions)
+        return success(request, texts.SLID, view)
+
     async def leave(self, request: Request) -> Answer:
         """Free the slot of a visitor who is done at the site: a signed webhook; repeats are fine.
 
@@ -117,9 +151,7 @@ class SiteCalls:
         """
         signature = request.headers.get(SIGNATURE_HEADER, b"")
         verify_webhook(self._site_key, signature, request.body, self._clock.now_ms() // 1_000)
-        body = request.json(_visitor_body)
-        room = RoomId(checked_name("concertId", str(body.concertId)))
-        visitor = VisitorId(checked_name("userId", str(body.userId)))
+        room, visitor = names_in(request.json(_visitor_body))
         await self._batchers.leave.enqueue(room, (visitor, 0))
         return success(request, texts.REMOVED, None)
 
