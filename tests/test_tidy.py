@@ -199,7 +199,7 @@ MODULES_OF_COMMANDS = sorted({f"waitline.cli.{at.partition(':')[0]}" for at in C
 @pytest.mark.parametrize(
     ("modules", "heavy"),
     [
-        (["waitline.cli"], HEAVY | {"pydantic_settings", *MODULES_OF_COMMANDS}),
+        (["waitline.cli"], HEAVY | {"pydantic_settings", "rich", *MODULES_OF_COMMANDS}),
         (MODULES_OF_COMMANDS, HEAVY),
     ],
     ids=["the command line", "its commands"],

@@ -37,6 +37,7 @@ options.py         options that commands share, and one for each setting
 lazy_commands.py   the table of commands; imports a command's module when the command is used
 """
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -49,7 +50,6 @@ from waitline.kernel.errors import Misconfigured, NeedsOperator, WaitlineError
 from waitline.kernel.escapes import visible
 from waitline.kernel.folders import reason_of
 from waitline.kernel.process import log_to_stderr
-from waitline.kernel.terminal import write_any_text
 
 app = typer.Typer(
     cls=LazyGroup,
@@ -99,7 +99,7 @@ def run(commands: typer.Typer) -> None:
 
     The exit status is 2 if the operator must change an option or a setting, otherwise 1.
     """
-    write_any_text()
+    _write_any_text()
     log_to_stderr()
     try:
         commands()
@@ -116,6 +116,16 @@ def run(commands: typer.Typer) -> None:
         where = f"{error.filename}: " if error.filename else ""
         _print_error(f"{where}{reason_of(error)}")
         sys.exit(1)
+
+
+def _write_any_text() -> None:
+    """Let standard output and error write every character, whatever their encoding.
+
+    Characters that the encoding lacks are escaped.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _print_error(text: str, *, remedied: bool = False) -> None:

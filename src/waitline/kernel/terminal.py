@@ -1,7 +1,5 @@
 """Output on a terminal: styles without markup, and no text that could control the terminal."""
 
-import io
-import sys
 from typing import Any
 
 from rich.console import Console
@@ -41,13 +39,3 @@ def styled(*parts: str | tuple[str, str]) -> Text:
             for part in parts
         )
     )
-
-
-def write_any_text() -> None:
-    """Let standard output and error write every character, whatever their encoding.
-
-    Characters that the encoding lacks are escaped.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
