@@ -511,8 +511,21 @@ def without_a_pass() -> list[dict[str, Any]]:
              "wait", 302, answers=FORMED, headers=wait("https://www.shop.example/buy/1")),
         case("two slashes", page("//buy/1", cookie=BROWSER), "wait", 302,
              answers=FORMED, headers=wait(f"{ORIGIN}//buy/1")),
-        case("a frame", asked("/buy/1", sec_fetch_dest="iframe", cookie=BROWSER), "wait", 302,
-             answers=FORMED, headers=wait(f"{ORIGIN}/buy/1")),
+        case("a frame asks, too, if its cookies reach us", framed("same-site"), "call",
+             call="walk-in"),
+        case("a frame, and there is a line", framed("same-origin"), "frame", 429, answers=FORMED,
+             headers=html(retry=True), title="Please open this page by itself",
+             link=line(f"{ORIGIN}/buy/1")),
+        case("a frame of another site takes no place", framed("cross-site"), "frame", 429,
+             headers=html(retry=True), title="Please open this page by itself",
+             link=line(f"{ORIGIN}/buy/1")),
+        case("a document of another site, in an old way",
+             asked("/buy/1", sec_fetch_dest="object", sec_fetch_site="cross-site"), "frame", 429,
+             headers=html(retry=True), title="페이지를 따로 열어 주세요",
+             link=line(f"{ORIGIN}/buy/1")),
+        case("a frame with a good pass",
+             page("/buy/1", sec_fetch_dest="iframe", cookie=SUMMER_COOKIE), "pass",
+             visitor="visitor-1"),
         case("a script", asked("/buy/1", accept="application/json", accept_language="en"),
              "refuse", 429, headers=JSON, body=json_body(NEEDED, line(f"{ORIGIN}/buy/1"))),
         case("a script that writes", asked("/buy/1", "POST", accept="*/*"), "refuse", 429,
@@ -538,6 +551,10 @@ def without_a_pass() -> list[dict[str, Any]]:
         case("observed, with a pass", page("/observed/1", cookie=SUMMER_COOKIE), "pass",
              visitor="visitor-1"),
     ]  # fmt: skip
+
+
+def framed(site: str) -> dict[str, Any]:
+    return page("/buy/1", sec_fetch_dest="iframe", sec_fetch_site=site, cookie=BROWSER)
 
 
 def handed_over() -> list[dict[str, Any]]:
@@ -572,6 +589,12 @@ def handed_over() -> list[dict[str, Any]]:
              "exchange", 303, headers=[["Location", clean], NO_STORE]),
         case("the cookie was not kept", page("/buy/1?lang=en&waitline=kept"), "cookies", 403,
              title="Please allow cookies", headers=html(retry=False), link=clean),
+        case("the cookie was not kept, in a frame",
+             page("/buy/1?lang=en&waitline=kept", sec_fetch_dest="iframe"), "cookies", 403,
+             title="Please allow cookies", headers=html(retry=False), link=clean),
+        case("a pass that is expired, in a frame",
+             page(f"/buy/1?lang=en&waitline={EXPIRED}", sec_fetch_dest="iframe"), "refused", 403,
+             **old),
         case("a name that only ends alike", page("/?notwaitline=x"), "bypass"),
     ]  # fmt: skip
 

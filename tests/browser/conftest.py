@@ -29,6 +29,8 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # Hosts of protected sites.
+    "--host-resolver-rules=MAP *.example 127.0.0.1",
 )
 
 PHONE = {"width": 390, "height": 844}
@@ -123,14 +125,18 @@ def whole_browser(playwright: Playwright) -> Iterator[Browser]:
         yield browser
 
 
-@contextmanager
-def _launched(playwright: Playwright, program: str) -> Iterator[Browser]:
-    """Start a browser. Missing locally: skip. Missing in CI: fail."""
+def installed(program: str) -> str:
+    """Return a browser's program. Missing locally: skip. Missing in CI: fail."""
     found = shutil.which(program)
     if found is None:
         missing = pytest.fail if IN_CI else pytest.skip
         missing(f"{program} is not installed")
-    browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+    return str(found)
+
+
+@contextmanager
+def _launched(playwright: Playwright, program: str) -> Iterator[Browser]:
+    browser = playwright.chromium.launch(executable_path=installed(program), args=FLAGS)
     try:
         yield browser
     finally:

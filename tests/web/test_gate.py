@@ -101,9 +101,45 @@ def test_a_form_gets_a_page_that_says_it_was_not_sent(site: Gated, room: Room) -
     assert f"/rooms/{room.name}?return=" in answer.text
 
 
+@pytest.mark.parametrize(
+    ("dest", "from_site", "status"),
+    [
+        pytest.param("document", "cross-site", 302, id="a link of another site"),
+        pytest.param("iframe", "cross-site", 429, id="a frame of another site"),
+        pytest.param("iframe", "same-origin", 429, id="a frame"),
+        pytest.param("object", "cross-site", 429, id="another kind of frame"),
+    ],
+)
+def test_a_frame_gets_a_page_that_says_to_open_it_by_itself(
+    site: Gated, room: Room, dest: str, from_site: str, status: int
+) -> None:
+    headers = {"Sec_Fetch_Dest": dest, "Sec_Fetch_Site": from_site, "Accept_Language": "en"}
+    answer = site.ask("/buy/1", **headers, **HTML)
+    assert answer.status_code == status
+    if status == 429:
+        assert "<h1>Please open this page by itself</h1>" in answer.text
+        assert f"/rooms/{room.name}?return=" in answer.text
+
+
+def test_a_browser_that_keeps_no_cookies_is_not_sent_back_again(site: Gated, room: Room) -> None:
+    token = site.pass_of(room, "visitor-8")
+    # The line's redirect sets a cookie, which shows at the way back that cookies are kept.
+    assert site.ask("/buy/1", **HTML).headers["set-cookie"].startswith("waitline-kept=1; Path=/; ")
+    handed = site.ask(f"/buy/1?a=1&waitline={token}", **HTML)
+    assert handed.headers["location"] == f"http://{HOST}/buy/1?a=1&waitline=kept"
+    english = {**HTML, "accept_language": "en"}
+    lost = site.ask("/buy/1?a=1&waitline=kept", **english)
+    assert (lost.status_code, lost.headers["cache-control"]) == (403, "no-store")
+    assert "<h1>Please allow cookies</h1>" in lost.text
+    assert f'<a href="http://{HOST}/buy/1?a=1"' in lost.text
+    cookie = f"{cookie_name(room)}={token}"
+    found = site.ask("/buy/1?a=1&waitline=kept", cookie=cookie, **english)
+    assert (found.status_code, found.headers["location"]) == (303, f"http://{HOST}/buy/1?a=1")
+
+
 def test_a_pass_is_handed_over_once_and_kept_in_a_cookie(site: Gated, room: Room) -> None:
     token = site.pass_of(room, "visitor-1")
-    handed = site.ask(f"/buy/1?a=1&waitline={token}&b=%20", **HTML)
+    handed = site.ask(f"/buy/1?a=1&waitline={token}&b=%20", cookie="waitline-kept=1", **HTML)
     assert handed.status_code == 303
     assert handed.headers["location"] == f"http://{HOST}/buy/1?a=1&b=%20"
     assert handed.headers["referrer-policy"] == "no-referrer"

@@ -33,7 +33,15 @@ export function makeRequest({ method, host, target, query, headers }) {
   };
 }
 
-// `page`, `form`, `script`, or `idle`: what takes no place in a line.
+// Kinds of requests for a page that a visitor sees.
+const SHOWN = ["page", "frame"];
+
+const FRAMES = ["iframe", "frame", "embed", "object"];
+
+// Whether a page of another site makes the request.
+const isForeign = ({ headers }) => headers["sec-fetch-site"] === "cross-site";
+
+// `page`, `frame`, `form`, `script`, or `idle`: what takes no place in a line.
 export function kindOf({ method, headers }) {
   if (method === "HEAD" || "range" in headers) return "idle";
   for (const name of ["sec-purpose", "purpose", "x-purpose", "x-moz"]) {
@@ -41,8 +49,9 @@ export function kindOf({ method, headers }) {
   }
   const html = (headers.accept ?? "").includes("text/html");
   if (method === "GET") {
-    const shown = ["document", "iframe"].includes(headers["sec-fetch-dest"]);
-    return html || shown ? "page" : "script";
+    const shown = headers["sec-fetch-dest"];
+    if (FRAMES.includes(shown)) return "frame";
+    return html || shown === "document" ? "page" : "script";
   }
   return html || headers["sec-fetch-mode"] === "navigate" ? "form" : "script";
 }
@@ -85,10 +94,16 @@ export class Case {
 
   async #withoutPass(rule) {
     const kind = kindOf(this.request);
-    if (kind === "page" && this.answers.walkedIn === undefined && rule.mode === "enforce") {
+    // A frame of another site gets none of our cookies, so a slot would be lost with each page.
+    const stays = kind === "page" || (kind === "frame" && !isForeign(this.request));
+    if (stays && this.answers.walkedIn === undefined && rule.mode === "enforce") {
       return decision("call", rule, { call: "walk-in" });
     }
     if (kind === "page") return this.#wait(rule);
+    // The waiting page shows itself in no frame, so that no site can hide it.
+    if (kind === "frame") {
+      return this.#page("frame", rule, 429, await this.#line(rule, this.address()));
+    }
     if (kind === "form") {
       return this.#page("form", rule, 429, await this.#line(rule, this.#beforeForm()));
     }
@@ -150,7 +165,7 @@ export class Case {
       return this.#unreachable(rule);
     }
     if (!guard) return this.#redirect("exchange", rule, 303, this.address());
-    if (kindOf(this.request) !== "page") return undefined;
+    if (!SHOWN.includes(kindOf(this.request))) return undefined;
     // Not a redirect: the waiting page would hand over the same pass at once.
     const line = await this.#line(rule, this.address(), "#renew");
     return this.#page("refused", rule, 403, line);
@@ -171,7 +186,7 @@ export class Case {
   }
 
   async #kept(guard) {
-    if (kindOf(this.request) !== "page") return undefined;
+    if (!SHOWN.includes(kindOf(this.request))) return undefined;
     for (const room of guard ? [guard.room] : this.rules.rooms.keys()) {
       if (this.request.cookies.has(await this.cookieName(room))) {
         return this.#redirect("exchange", guard, 303, this.address());
@@ -190,7 +205,7 @@ export class Case {
 
   #unreachable(rule) {
     if (rule.whenUnreachable === "open") return decision("open", rule);
-    if (["page", "form"].includes(kindOf(this.request))) {
+    if ([...SHOWN, "form"].includes(kindOf(this.request))) {
       return this.#page("unreachable", rule, 503, this.address());
     }
     return this.#document("unreachable", rule, 503, "E003", "");

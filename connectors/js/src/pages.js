@@ -13,6 +13,18 @@ const TEXTS = {
       "대기열로 이동",
     ],
   },
+  frame: {
+    en: [
+      "Please open this page by itself",
+      "It has a waiting line, which cannot be shown inside another page.",
+      "Open the page",
+    ],
+    ko: [
+      "페이지를 따로 열어 주세요",
+      "대기열이 있는 페이지는 다른 페이지 안에 표시할 수 없습니다.",
+      "페이지 열기",
+    ],
+  },
   refused: {
     en: [
       "This link is no longer valid",

@@ -80,8 +80,8 @@ class Decision:
     """What becomes of a request.
 
     Attributes:
-        outcome: `bypass`, `pass`, `open`, `exchange`, `wait`, `refuse`, `form`, `refused`,
-            `cookies`, `unreachable`, or `call`.
+        outcome: `bypass`, `pass`, `open`, `exchange`, `wait`, `refuse`, `form`, `frame`,
+            `refused`, `cookies`, `unreachable`, or `call`.
         rule: The rule that matched.
         visit: The pass that counts.
         status: 0: the site answers. Otherwise this is the answer.
@@ -160,10 +160,15 @@ class Case:
 
     def _without_pass(self, rule: Rule) -> Decision:
         kind = kind_of(self.request)
-        if kind == "page" and self.answers.walked_in is None and rule.mode == "enforce":
+        # A frame of another site gets none of our cookies, so a slot would be lost with each page.
+        stays = kind == "page" or (kind == "frame" and not is_foreign(self.request))
+        if stays and self.answers.walked_in is None and rule.mode == "enforce":
             return Decision("call", rule, call=Call.WALK_IN)
         if kind == "page":
             return self._wait(rule)
+        if kind == "frame":
+            # The waiting page shows itself in no frame, so that no site can hide it.
+            return self._page("frame", rule, 429, self._line(rule, self._address()))
         if kind == "form":
             return self._page("form", rule, 429, self._line(rule, self._before_form()))
         line = "" if kind == "idle" else self._line(rule, self._address())
@@ -228,7 +233,7 @@ class Case:
             return self._unreachable(rule)
         if guard is None:
             return self._redirect("exchange", rule, 303, self._address())
-        if kind_of(self.request) != "page":
+        if kind_of(self.request) not in SHOWN:
             return None
         # Not a redirect: the waiting page would hand over the same pass at once.
         return self._page("refused", rule, 403, self._line(rule, self._address(), "#renew"))
@@ -249,7 +254,7 @@ class Case:
         return found
 
     def _kept(self, guard: Rule | None) -> Decision | None:
-        if kind_of(self.request) != "page":
+        if kind_of(self.request) not in SHOWN:
             return None
         names = [self.cookie_name(room) for room in ([guard.room] if guard else self.rules.rooms)]
         if any(name in self.request.cookies for name in names):
@@ -267,7 +272,7 @@ class Case:
     def _unreachable(self, rule: Rule) -> Decision:
         if rule.when_unreachable == "open":
             return Decision("open", rule)
-        if kind_of(self.request) in {"page", "form"}:
+        if kind_of(self.request) in {*SHOWN, "form"}:
             return self._page("unreachable", rule, 503, self._address())
         return self._document("unreachable", rule, 503, "E003", "")
 
@@ -376,8 +381,19 @@ _SPECULATIVE: Final = ("sec-purpose", "purpose", "x-purpose", "x-moz")
 _SPECULATIVE_WORDS: Final = ("prefetch", "prerender", "preview")
 
 
+SHOWN: Final = ("page", "frame")
+"""Kinds of requests for a page that a visitor sees."""
+
+_FRAMES: Final = {"iframe", "frame", "embed", "object"}
+
+
+def is_foreign(request: Request) -> bool:
+    """Return whether a page of another site makes the request."""
+    return request.headers.get("sec-fetch-site", "") == "cross-site"
+
+
 def kind_of(request: Request) -> str:
-    """Return `page`, `form`, `script`, or `idle`: what takes no place in a line."""
+    """Return `page`, `frame`, `form`, `script`, or `idle`: what takes no place in a line."""
     headers = request.headers
     if request.method == "HEAD" or "range" in headers:
         return "idle"
@@ -386,6 +402,8 @@ def kind_of(request: Request) -> str:
             return "idle"
     html = "text/html" in headers.get("accept", "")
     if request.method == "GET":
-        shown = headers.get("sec-fetch-dest", "") in {"document", "iframe"}
-        return "page" if html or shown else "script"
+        shown = headers.get("sec-fetch-dest", "")
+        if shown in _FRAMES:
+            return "frame"
+        return "page" if html or shown == "document" else "script"
     return "form" if html or headers.get("sec-fetch-mode") == "navigate" else "script"

@@ -14,18 +14,22 @@ from waitline.gate.returns import sign_return
 from waitline.http.client_address import UNIX, ClientAddresses
 from waitline.http.requests import Handler, Request
 from waitline.http.responses import Answer, Headers
+from waitline.http.texts import Language
 from waitline.kernel import telemetry
 from waitline.kernel.clock import Clock
 from waitline.kernel.errors import NeedsOperator, Refused, Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.services.identity import TOKEN_HEADER, Identity, Presented
 from waitline.services.queue.gate_answers import (
+    COOKIES,
+    KEPT_COOKIE,
     admitting,
     pass_cookie,
     pass_cookie_name,
     passing,
     redirecting,
     refusing,
+    showing,
 )
 from waitline.services.queue.gate_state import GateState
 from waitline.services.queue.now_serving import NowServingDocuments
@@ -41,6 +45,9 @@ from waitline.settings import Settings
 
 PARAMETER: Final = "waitline"
 """Query parameter with the pass, in the address that the waiting page hands over to."""
+
+ASKS_KEPT: Final = "kept"
+"""Value of that parameter that asks whether the browser has kept the cookie with the pass."""
 
 UNMATCHED: Final = "(none)"
 """Value of the label `rule` for requests that no rule matches."""
@@ -144,7 +151,7 @@ class GateCalls:
         """Answer a request that needs a pass."""
         room = RoomId(rule.room)
         if PARAMETER in asked.target:
-            handed = await self._hand_over(asked, room)
+            handed = await self._hand_over(asked, room, request.language)
             if handed is not None:
                 return _counted(rule.name, "handover", handed)
         shown = await self._shown(request, asked, room)
@@ -233,14 +240,19 @@ class GateCalls:
             return None
         return None if await self._state.has_departed(room, shown.place) else shown
 
-    async def _hand_over(self, asked: Asked, room: RoomId) -> Answer | None:
+    async def _hand_over(self, asked: Asked, room: RoomId, language: Language) -> Answer | None:
         """Return the redirect that turns the pass of an address into a cookie, or `None`."""
         token, url = split_pass(asked.url)
+        if token == ASKS_KEPT:
+            return _cookie_kept(asked, room, url, language)
         shown = None if token is None else await self._live(token, room)
         if token is None or shown is None:
             return None
         left_s = (shown.expires_ms - self._clock.now_ms()) // 1_000
         cookie = pass_cookie(room, token, left_s, secure=asked.scheme == "https")
+        if not asked.site.cookies(KEPT_COOKIE):
+            # Without cookies the line would hand the visitor over again and again.
+            url += f"{'&' if '?' in url else '?'}{PARAMETER}={ASKS_KEPT}"
         return redirecting(asked, HTTPStatus.SEE_OTHER, url, cookie, _NO_REFERRER)
 
     async def _refuse(self, request: Request, asked: Asked, rule: Rule, room: RoomId) -> Answer:
@@ -302,6 +314,16 @@ def split_pass(url: str) -> tuple[str | None, str]:
         return None, url
     rest = "&".join(kept)
     return token, before + (mark + rest if rest else "")
+
+
+def _cookie_kept(asked: Asked, room: RoomId, url: str, language: Language) -> Answer | None:
+    """Answer whether the browser has kept the cookie: go on, or explain it; `None` for scripts."""
+    if asked.kind not in {Kind.PAGE, Kind.FRAME}:
+        return None
+    name = pass_cookie_name(room, secure=asked.scheme == "https").decode("ascii")
+    if asked.site.cookies(name):
+        return redirecting(asked, HTTPStatus.SEE_OTHER, url)
+    return showing(asked, HTTPStatus.FORBIDDEN, COOKIES, url, language)
 
 
 def _counted(rule: str, decision: str, answer: Answer) -> Answer:

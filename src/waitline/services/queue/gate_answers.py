@@ -3,7 +3,7 @@
 from functools import lru_cache
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -23,17 +23,71 @@ REFUSED: Final = Text(
     "대기열을 거쳐야 이용할 수 있습니다. waitingPage를 열어 주세요.",
     "This page has a waiting line. Open waitingPage to join it.",
 )
-FORM_TITLE: Final = Text("양식이 전송되지 않았습니다", "Your form was not sent")
-FORM_TEXT: Final = Text(
-    "대기열을 거쳐야 이용할 수 있는 페이지입니다. 뒤로 가서 입력한 내용을 보관한 뒤 대기해 주세요.",
-    "This page has a waiting line, and your time has ended or has not begun. Go back to keep what "
-    "you have written, then join the line.",
+
+
+class PageTexts(NamedTuple):
+    """Texts of a page that a visitor gets instead of the site's."""
+
+    title: Text
+    text: Text
+    link: Text
+
+
+FORM: Final = PageTexts(
+    Text("양식이 전송되지 않았습니다", "Your form was not sent"),
+    Text(
+        "대기열을 거쳐야 이용할 수 있는 페이지입니다. "
+        "뒤로 가서 입력한 내용을 보관한 뒤 대기해 주세요.",
+        "This page has a waiting line, and your time has ended or has not begun. Go back to keep "
+        "what you have written, then join the line.",
+    ),
+    Text("대기하기", "Join the line"),
 )
-FORM_LINK: Final = Text("대기하기", "Join the line")
+FRAME: Final = PageTexts(
+    Text("페이지를 따로 열어 주세요", "Please open this page by itself"),
+    Text(
+        "대기열이 있는 페이지는 다른 페이지 안에 표시할 수 없습니다.",
+        "It has a waiting line, which cannot be shown inside another page.",
+    ),
+    Text("페이지 열기", "Open the page"),
+)
+COOKIES: Final = PageTexts(
+    Text("쿠키를 허용해 주세요", "Please allow cookies"),
+    Text(
+        "브라우저가 이 사이트의 쿠키를 저장하지 않아 접속을 확인할 수 없습니다. "
+        "쿠키를 허용하거나 새 탭에서 페이지를 열어 주세요.",
+        "Your browser does not keep this site's cookies, so we cannot recognise you. Allow cookies "
+        "for this site, or open the page in a tab of its own.",
+    ),
+    Text("페이지 열기", "Open the page"),
+)
+
+KEPT_COOKIE: Final = "waitline-kept"
+"""Name of the cookie that shows at the hand-over that the browser keeps the site's cookies."""
+
+KEPT_S: Final = 86_400
+"""How long it is kept, in s: a day, as long as a signed way back is valid."""
 
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _RETRY: Final = (b"retry-after", b"%d" % RETRY_AFTER_S)
 _DECISION: Final = b"x-waitline-decision"
+_POLICY: Final = (
+    b"content-security-policy",
+    b"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'",
+)
+
+# As the connectors' pages: it is shown on the site's host, which has none of our files.
+_STYLE: Final = (
+    "body{font:16px/1.6 system-ui,sans-serif;margin:0;min-height:100vh;display:grid;"
+    "place-items:center;background:#f6f7f9;color:#1b1f24}"
+    "main{max-width:26rem;padding:2rem;margin:1rem;background:#fff;border-radius:12px;"
+    "box-shadow:0 1px 4px #0002}"
+    "h1{font-size:1.3rem;margin:0 0 .5rem}"
+    "a{display:inline-block;margin-top:1rem;padding:.6rem 1.1rem;border-radius:8px;"
+    "background:#1f5eff;color:#fff;text-decoration:none}"
+    "@media(prefers-color-scheme:dark){"
+    "body{background:#14171b;color:#e6e8eb}main{background:#1e2227}}"
+)
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -100,13 +154,16 @@ def refusing(asked: Asked, page: str, language: Language) -> Answer:
         language: The client's.
     """
     if asked.kind is Kind.PAGE:
-        return redirecting(asked, HTTPStatus.FOUND, page)
+        cookie = b"%s=1; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax" % (
+            KEPT_COOKIE.encode("ascii"),
+            KEPT_S,
+        )
+        return redirecting(asked, HTTPStatus.FOUND, page, ((b"set-cookie", cookie),))
+    if asked.kind is not Kind.CALL:
+        texts = FORM if asked.kind is Kind.FORM else FRAME
+        return showing(asked, HTTPStatus.TOO_MANY_REQUESTS, texts, page, language)
     if asked.form is Form.NGINX:
         return Answer(HTTPStatus.FORBIDDEN.value, (_NO_STORE,), b"")
-    if asked.kind is Kind.FORM:
-        html = (b"content-type", b"text/html; charset=utf-8")
-        body = _form_page(page, language).encode()
-        return Answer(HTTPStatus.TOO_MANY_REQUESTS.value, (html, _NO_STORE, _RETRY), body)
     body = msgspec.json.encode(Refusal("error", CODE, REFUSED.to(language), page))
     return Answer(HTTPStatus.TOO_MANY_REQUESTS.value, (*JSON, _RETRY), body)
 
@@ -125,13 +182,29 @@ def pass_cookie(room: RoomId, token: str, left_s: int, *, secure: bool) -> Heade
     return ((b"set-cookie", value + rest + (b"; Secure" if secure else b"")),)
 
 
-def _form_page(page: str, language: Language) -> str:
-    """Return the page that says that a form was not sent; `page` has only URL characters."""
-    title, text, link = (one.to(language) for one in (FORM_TITLE, FORM_TEXT, FORM_LINK))
-    where = page.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
-    return (
+def showing(
+    asked: Asked, status: HTTPStatus, texts: PageTexts, url: str, language: Language
+) -> Answer:
+    """Return a page with one link; nginx asks for it by itself, and gets a 403 first.
+
+    Args:
+        asked: The request.
+        status: Of the answer.
+        texts: Of the page.
+        url: Where its link leads; it has only URL characters.
+        language: The client's.
+    """
+    if asked.form is Form.NGINX:
+        return Answer(HTTPStatus.FORBIDDEN.value, (_NO_STORE,), b"")
+    title, text, link = (one.to(language) for one in texts)
+    where = url.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    body = (
         f'<!doctype html><html lang="{language}"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>{title}</title><main><h1>{title}</h1><p>{text}</p>"
-        f'<p><a href="{where}">{link}</a></p></main></html>'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{title}</title><style>{_STYLE}</style>"
+        f"<main><h1>{title}</h1><p>{text}</p>"
+        f'<a href="{where}" target="_top">{link}</a></main></html>'
     )
+    headers = ((b"content-type", b"text/html; charset=utf-8"), _POLICY, _NO_STORE)
+    more = (_RETRY,) if status is HTTPStatus.TOO_MANY_REQUESTS else ()
+    return Answer(status.value, (*headers, *more), body.encode())

@@ -2,7 +2,8 @@
 
 Each button is a form that makes one of the visitors' calls in this process, so all their rules
 hold. A cookie identifies the visitor, and is required before a place is taken. Loading the page
-changes nothing, since browsers prefetch.
+takes no place, since browsers prefetch; when it is a visitor's turn, the page loads itself again to
+enter.
 """
 
 import secrets
@@ -41,6 +42,9 @@ from waitline.services.same_origin import SameOrigin
 
 PARAMETER: Final = "plain"
 """Query parameter that asks for this page; browsers without scripts are sent there."""
+
+ENTERS: Final = "enter"
+"""Query parameter of the page that a visitor enters with whose turn it is."""
 
 REFRESH_S: Final = 15
 """Minimum refresh interval, in s: screen readers start over at each load."""
@@ -123,7 +127,10 @@ class PlainPage:
             return await self._page(request, room, "failing", status=503)
         except (Refused, RefusalWithData):
             return await self._page(request, room, "gone")
-        return await self._page(request, room, str(data["status"]).lower(), data)
+        state = str(data["status"]).lower()
+        if state == "ready" and ENTERS in request.query_params and request.method == "GET":
+            return await self._perform(request, room, visit, "enter")
+        return await self._page(request, room, state, data)
 
     async def act(self, name: str, request: FrameworkRequest) -> Response:
         """Handle a form of the page, then redirect to the page (POST/redirect/GET).
@@ -141,10 +148,15 @@ class PlainPage:
                 return await self._page(request, room, "cookieless")
             named = request.query_params.get("visitor")
             visit = Visit(named or secrets.token_hex(16), secrets.token_hex(16))
-        back = RedirectResponse(f"?{_query(request)}", 303)
-        back.headers["Cache-Control"] = "no-store"
         if visit is None or action not in _VERBS:
-            return back
+            return _back(request)
+        return await self._perform(request, room, visit, action)
+
+    async def _perform(
+        self, request: FrameworkRequest, room: RoomId, visit: Visit, action: str
+    ) -> Response:
+        """Make the call of a button, then redirect to the page."""
+        back = _back(request)
         try:
             _, answer = await self._call(request, _VERBS[action], room, visit)
         except Unavailable:
@@ -214,7 +226,7 @@ class PlainPage:
             state, status = "unknown", HTTPStatus.NOT_FOUND
         shown = {} if data is None else dict(data)
         shop = self._goal(room, document, shown, request) if state == "active" else ""
-        refresh = _refresh(state, shown, shop)
+        refresh = _refresh(state, shown, shop, _query(request))
         page = self._templates.answer(
             request,
             "plain.html",
@@ -276,6 +288,12 @@ class PlainPage:
 
 _VERBS: Final = {"join": "enter", "enter": "activate", "extend": "extend", "leave": "remove"}
 """The call of each form's button."""
+
+
+def _back(request: FrameworkRequest) -> Response:
+    back = RedirectResponse(f"?{_query(request)}", 303)
+    back.headers["Cache-Control"] = "no-store"
+    return back
 
 
 async def _action(request: FrameworkRequest) -> str:
@@ -343,9 +361,11 @@ def _shop(document: RoomDocument | None, data: Mapping[str, Any], request: Frame
     return quote(urlunsplit(parts._replace(query=query)), safe=":/?#[]@!$&'()*+,;=%~")
 
 
-def _refresh(state: str, data: Mapping[str, Any], shop: str) -> str:
+def _refresh(state: str, data: Mapping[str, Any], shop: str, query: str) -> str:
     if shop:
         return f"0; url={shop}"
+    if state == "ready":
+        return f"{REFRESH_S}; url=?{query}&{ENTERS}"
     if state == "waiting":
         return str(max(REFRESH_S, ceil(data["recommendedPollIntervalMs"] / 1_000)))
-    return str(REFRESH_S) if state in {"ready", "active", "failing"} else ""
+    return str(REFRESH_S) if state in {"active", "failing"} else ""

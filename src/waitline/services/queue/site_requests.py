@@ -18,6 +18,8 @@ NOT_A_FORM: Final = Text("nginx 또는 nginx-answer여야 합니다.", "must be 
 PATHS_CACHED: Final = 4_096
 """Normal paths cached per worker; most requests are for few pages."""
 
+_FRAMES: Final = frozenset((b"iframe", b"frame", b"embed", b"object"))
+
 _AUTHORITY = re.compile(r"[A-Za-z0-9._~-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 _TARGET = re.compile(r"/[!-~\x80-\xff]*")
 _ORIGINAL = re.compile(r"(https?)://([^/?#]+)(/[^#]*)?")
@@ -35,6 +37,7 @@ class Kind(StrEnum):
     """What a request is for a visitor."""
 
     PAGE = "page"
+    FRAME = "frame"  # a page inside another page
     FORM = "form"  # a form sent by a page
     CALL = "call"  # of a script, or a file
 
@@ -48,7 +51,8 @@ class Asked(NamedTuple):
         authority: Host and port, as the client has sent them.
         target: Path and query, as the client has sent them.
         kind: What it is for the visitor.
-        takes_place: Whether a visitor may be admitted with it: not with HEAD, Range or a prefetch.
+        takes_place: Whether a visitor may be admitted with it: not with HEAD, Range or a prefetch,
+            nor in a frame of another site, which gets none of our cookies.
         form: How the proxy described it.
     """
 
@@ -160,13 +164,15 @@ def cookie_values(cookies: bytes, name: bytes) -> tuple[str, ...]:
 
 
 def _kind(method: str, headers: dict[bytes, bytes]) -> tuple[Kind, bool]:
-    navigates = headers.get(b"sec-fetch-dest") in {
-        b"document",
-        b"iframe",
-    } or b"text/html" in headers.get(b"accept", b"")
+    shown = headers.get(b"sec-fetch-dest")
+    framed = shown in _FRAMES
+    navigates = framed or shown == b"document" or b"text/html" in headers.get(b"accept", b"")
     if method == "GET" and navigates:
-        takes_place = b"range" not in headers and not is_speculative(headers)
-        return (Kind.PAGE if takes_place else Kind.CALL), takes_place
+        if b"range" in headers or is_speculative(headers):
+            return Kind.CALL, False
+        if framed:
+            return Kind.FRAME, headers.get(b"sec-fetch-site") != b"cross-site"
+        return Kind.PAGE, True
     if method not in {"GET", "HEAD", "OPTIONS"} and (
         navigates or headers.get(b"sec-fetch-mode") == b"navigate"
     ):
