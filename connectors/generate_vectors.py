@@ -380,8 +380,9 @@ KEEP_SUMMER = ["Set-Cookie", f"{SUMMER_COOKIE}; " + KEEP.format(570)]
 NO_REFERRER = ["Referrer-Policy", "no-referrer"]
 
 
-def kept_autumn(secret: str) -> list[str]:
-    value = f"{cookie_name('autumn')}={AUTUMN}~{mark(AUTUMN, secret)}"
+def kept_autumn(secret: str, text: str = "") -> list[str]:
+    text = text or AUTUMN
+    value = f"{cookie_name('autumn')}={text}~{mark(text, secret)}"
     return ["Set-Cookie", f"{value}; " + KEEP.format(570)]
 
 
@@ -603,7 +604,15 @@ def bound() -> list[dict[str, Any]]:
     target, clean = f"/bound/1?waitline={AUTUMN}", f"{ORIGIN}/bound/1"
     own = f"{cookie_name('autumn')}={AUTUMN}~{mark(AUTUMN, SECRET)}"
     waits = wait(clean, "autumn")
+    walked = token(aud="autumn", sub="walked-in", place=13)
     return [
+        case("a walked-in pass is claimed as well", page("/bound/1", cookie=BROWSER), "call",
+             call="claim", visitor="walked-in", answers={"walkedIn": walked}),
+        case("a walked-in pass of this browser", page("/bound/1", cookie=BROWSER), "pass",
+             visitor="walked-in", answers={"walkedIn": walked, "claimed": True},
+             headers=[kept_autumn(SECRET, walked)]),
+        case("a walked-in pass that is not this browser's", page("/bound/1", cookie=BROWSER),
+             "wait", 302, answers={"walkedIn": walked, "claimed": False}, headers=waits),
         case("a pass asks whose it is", page(target, cookie=BROWSER), "call", call="claim",
              visitor="visitor-2"),
         case("a pass of this browser", page(target, cookie=BROWSER), "exchange", 303,

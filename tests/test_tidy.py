@@ -76,19 +76,14 @@ SPEAKS_OF_THE_BOX_OFFICE = {
 }
 # The stores of the line, and for each stream the modules that write and read it.
 SEND_TO_VALKEY = {
+    *(
+        SRC / "queue" / f"{name}.py"
+        for name in (
+            *("addresses", "admitters", "audit", "claims", "departed", "listening", "mode"),
+            *("openings", "rehearsals", "rooms", "slides", "store", "walk_ins"),
+        )
+    ),
     SRC / "gate" / "store.py",
-    SRC / "queue" / "addresses.py",
-    SRC / "queue" / "admitters.py",
-    SRC / "queue" / "departed.py",
-    SRC / "queue" / "store.py",
-    SRC / "queue" / "slides.py",
-    SRC / "queue" / "walk_ins.py",
-    SRC / "queue" / "listening.py",
-    SRC / "queue" / "openings.py",
-    SRC / "queue" / "rooms.py",
-    SRC / "queue" / "audit.py",
-    SRC / "queue" / "mode.py",
-    SRC / "queue" / "rehearsals.py",
     SRC / "booking" / "outbox.py",
     SRC / "booking" / "load_reporter.py",
     SRC / "admission" / "payment_events.py",

@@ -74,6 +74,7 @@ local function passes(txn, answer)
   end
   local cookies = answer.headers['set-cookie']
   if cookies then txn:set_var('txn.waitline_cookie', cookies[0]) end
+  if cookies and cookies[1] then txn:set_var('txn.waitline_browser', cookies[1]) end
 end
 
 local function replies(txn, answer)

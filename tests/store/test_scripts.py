@@ -8,7 +8,7 @@ import pytest
 from tests.servers import Server
 from tests.store.room import Room
 from waitline.kernel.ids import RoomId, VisitorId
-from waitline.queue import keys, rooms, slides, store, walk_ins
+from waitline.queue import claims, keys, rooms, slides, store, walk_ins
 from waitline.queue.model import BATCH_MAX, Joined, Slot, TooManyStreams
 from waitline.queue.store import STREAM_BURST, STREAM_REFILL_MS
 from waitline.valkey import scripts
@@ -23,6 +23,7 @@ TABLES = [
     (store.LEAVE, store.LEFT),
     (walk_ins.WALK_IN, walk_ins.WALKED_IN),
     (slides.SLIDE, slides.SLID),
+    (claims.CLAIM, claims.CLAIMED),
     (store.ADMIT, store.MOVED),
     (store.SWEEP, store.SWEPT),
     (store.SUBSCRIBE, store.SUBSCRIBED),
@@ -39,7 +40,7 @@ def test_each_word_of_a_script_means_something(
 
 
 def test_every_script_of_visitors_has_its_table() -> None:
-    values = [one for module in (store, walk_ins, slides) for one in vars(module).values()]
+    values = [one for module in (store, walk_ins, slides, claims) for one in vars(module).values()]
     loaded = {value.name for value in values if isinstance(value, scripts.Script)}
     assert {script.name for script, _ in TABLES} == loaded
 

@@ -15,6 +15,7 @@ from waitline.gate.model import (
     normal_path,
     parse_document,
 )
+from waitline.gate.returns import pass_mark
 from waitline_connect.rules import Rules
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +51,12 @@ def test_matches(row: dict[str, Any]) -> None:
     rules = CompiledRules(parse_document(json.dumps(VECTORS["document"]).encode()))
     found = rules.match(site_request(row["request"]))
     assert (found and found.name) == row["rule"]
+
+
+def test_marks_of_bound_passes() -> None:
+    key = VECTORS["siteKey"].encode()
+    for row in VECTORS["marks"]:
+        assert pass_mark(key, row["token"], row["secret"]) == row["mark"]
 
 
 @pytest.mark.parametrize("name", ["document", "protection"])

@@ -150,6 +150,32 @@ def test_a_pass_that_slides_reaches_the_browser(
     assert not any(renewed(value) for value in [token, seen[-1]] * 3)
 
 
+def test_two_browsers_with_one_address_of_a_bound_pass(
+    site: Gated, room: Room, browser: httpx.Client
+) -> None:
+    bound = site.stack.room(admitPerSecond=1000)
+    rules = [
+        {"name": name, "action": "queue", "room": one.name, "bind": one is bound,
+         "when": {"host": ["127.0.0.1"], "path": [f"/{name}/*"]}}
+        for name, one in (("buy", room), ("bound", bound))
+    ]  # fmt: skip
+    site.protect(*rules)
+    token = site.pass_of(bound, "ann")
+    with httpx.Client(base_url=browser.base_url, headers=HTML) as first:
+        # It has seen no page of the site, so its secret comes beside the pass.
+        assert first.get(f"/bound/1?waitline={token}").status_code == 303
+        assert set(first.cookies) == {cookie_name(bound), "waitline-browser"}
+        assert first.get("/bound/1").text == "GET /bound/1 of ann"
+        browser.cookies.clear()
+        used = browser.get(f"/bound/1?waitline={token}", headers={"Accept-Language": "en"})
+        assert used.status_code == 403
+        assert "in use in another browser" in used.text
+        kept = {"Cookie": f"{cookie_name(bound)}={first.cookies[cookie_name(bound)]}"}
+        assert browser.get("/bound/1", headers=kept).status_code == 303
+        assert first.get("/bound/1").status_code == 200
+    browser.cookies.clear()
+
+
 @pytest.mark.usefixtures("room")
 def test_a_part_of_a_file_is_no_page(browser: httpx.Client) -> None:
     assert browser.get("/buy/1", headers={"Range": "bytes=0-9"}).status_code == 429

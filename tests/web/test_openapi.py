@@ -41,6 +41,7 @@ CALLS = {
     ("post", "/api/v1/gate/left"),
     ("post", "/api/v1/gate/walk-in"),
     ("post", "/api/v1/gate/slide"),
+    ("post", "/api/v1/gate/claim"),
     ("get", "/api/v1/protection/revoked"),
     ("get", "/api/v1/protection"),
     ("put", "/api/v1/protection"),

@@ -49,12 +49,20 @@ export class Connector {
   async answer(request, waitUntil = ignore) {
     await this.source.ready(waitUntil);
     const secret = newSecret();
-    let found = await this.decide(request, secret, {});
-    if (found.call === "walk-in") {
-      const walkedIn = await this.#walkIn(found.rule.room);
-      found = await this.decide(request, secret, { walkedIn });
-    } else if (found.call === "claim") {
-      found = await this.#claim(request, secret, found);
+    let answers = {};
+    let reachable = this.source.reachable;
+    let found = await this.decide(request, secret, answers, reachable);
+    while (found.call) {
+      if (found.call === "walk-in") {
+        answers = { ...answers, walkedIn: await this.#walkIn(found.rule.room) };
+      } else {
+        const claimed = await this.#claim(request, secret, found);
+        // Without an answer the rule decides, and no other call is made.
+        if (claimed === undefined) reachable = found.rule.whenUnreachable === "open";
+        const walkedIn = claimed === undefined ? (answers.walkedIn ?? null) : answers.walkedIn;
+        answers = { walkedIn, claimed: claimed ?? reachable };
+      }
+      found = await this.decide(request, secret, answers, reachable);
     }
     if (found.observed) {
       const { method, target } = request;
@@ -133,7 +141,8 @@ export class Connector {
     return null;
   }
 
-  async #claim(request, secret, { visit, rule }) {
+  // Whether a stay is this browser's; undefined without an answer.
+  async #claim(request, secret, { visit }) {
     const browser = (await this.#case(request, secret, {})).browser;
     try {
       const { status } = await this.source.call("POST", "/api/v1/gate/claim", {
@@ -141,14 +150,11 @@ export class Connector {
         body: { ...named(visit), browser },
         deadlineMs: CALL_MS,
       });
-      // 404: a queue without this call. The mark in the cookie binds the pass all the same.
-      const claimed = status === 200 || status === 404;
-      return await this.decide(request, secret, { claimed, walkedIn: null });
+      return status === 200;
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error;
       this.log(`waitline: ${error.message}`);
-      const open = rule.whenUnreachable === "open";
-      return this.decide(request, secret, { claimed: open, walkedIn: null }, open);
+      return undefined;
     }
   }
 

@@ -87,8 +87,11 @@ export class Case {
   async #guarded(rule) {
     const visit = await this.#ofCookie(rule);
     if (visit && !visit.refusal) return decision("pass", rule, { visit });
-    const { walkedIn } = this.answers;
-    if (walkedIn) return this.#exchanged(rule, walkedIn, "pass");
+    const { walkedIn, claimed } = this.answers;
+    if (walkedIn && rule.bind && claimed === undefined) {
+      return decision("call", rule, { visit: walkedIn, call: "claim" });
+    }
+    if (walkedIn && (!rule.bind || claimed)) return this.#exchanged(rule, walkedIn, "pass");
     return this.reachable ? this.#withoutPass(rule) : this.#unreachable(rule);
   }
 

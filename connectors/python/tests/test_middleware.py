@@ -153,11 +153,12 @@ def test_a_bound_pass_is_good_in_one_browser(site: Site) -> None:
         assert other.get("/bound/1").status_code == 302
 
 
-def test_a_queue_without_claims_and_walk_ins(site: Site) -> None:
-    site.queue.missing |= {"/api/v1/gate/claim", "/api/v1/gate/walk-in"}
+def test_a_pass_that_cannot_be_claimed_is_none(site: Site) -> None:
+    site.queue.missing |= {"/api/v1/gate/claim"}
+    site.queue.walk_in = mint("winter")
     assert site.get("/bound/1").status_code == 302
-    assert site.get(f"/bound/1?waitline={mint('winter')}").status_code == 303
-    assert site.get("/bound/1").status_code == 200
+    assert site.get(f"/bound/1?waitline={mint('winter')}").status_code == 403
+    assert site.get("/bound/1").status_code == 302
 
 
 def test_observe_lets_everything_through(site: Site) -> None:

@@ -1,7 +1,7 @@
 """The gate: which requests to a site need a pass, and which room guards them.
 
 model.py       protection rules, their patterns, and the decision; pure
-returns.py     signed return addresses, and webhooks of sites; pure
+returns.py     signed return addresses, webhooks of sites, marks of bound passes; pure
 site_key.py    the key of protected sites in their calls; pure
 store.py       the rules on Valkey
 lua/           scripts

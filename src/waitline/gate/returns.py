@@ -1,4 +1,4 @@
-"""Signed return addresses and signed webhooks: HMAC-SHA256 with the site key. Pure.
+"""Signed return addresses, webhooks, marks of bound passes: HMAC-SHA256 with the site key. Pure.
 
 The waiting page sends visitors only to addresses that the gate or a connector has signed, so it is
 no open redirect.
@@ -83,6 +83,11 @@ def verify_return(key: bytes, text: str, room: str, now_s: int) -> str:
     if found.r != room or found.e < now_s or not found.u.startswith(("https://", "http://")):
         raise ReturnRefused
     return found.u
+
+
+def pass_mark(key: bytes, token: str, secret: str) -> str:
+    """Return the mark that makes a pass valid in one browser alone, the one that has the secret."""
+    return base64url(_mac(key, f"bound\n{token}\n{secret}".encode())).decode("ascii")
 
 
 def verify_webhook(key: bytes, signature: bytes, body: bytes, now_s: int) -> None:

@@ -6,6 +6,7 @@ relations.py   constraints between room settings, and defaults derived from othe
 model.py       visitor states, room survey, outcomes and refusals (pure)
 decision.py    admission decision of a room, derived from its shop's reports (pure)
 walk_ins.py    visitors admitted without a line
+claims.py      claims of stays by browsers
 slides.py      stays that slide forward while their visitors are active
 departed.py    places left before their passes ended
 hints.py       poll interval, and estimate of the wait (pure)

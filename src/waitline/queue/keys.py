@@ -37,6 +37,8 @@ wl:{ROOM}:origins   zset   network, address and visitor of places (score 0, in t
 wl:{ROOM}:room:fence str   written with a batch of joins that is confirmed; ends by itself
 wl:{ROOM}:departed  zset   place -> ms of departure, of visitors who left while they held a slot;
                            at most 4 096
+wl:{ROOM}:claims    hash   visitor -> place-joined_ms browser (digest of its secret), of stays that
+                           a browser has claimed; some may be over
 wl:{ROOM}:changes   stream NUMBER-1 -> at (ms), who, what, before, after (JSON: settings as stored):
                            operators' changes, the latest 1 000; of a deleted room for 90 days
 wl:mode             str    trial or production: the mode of all this data
@@ -91,6 +93,7 @@ class RoomKeys(NamedTuple):
     origins: str
     changes: str
     departed: str
+    claims: str
 
 
 @lru_cache(maxsize=4096)

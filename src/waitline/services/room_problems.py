@@ -9,6 +9,7 @@ from waitline.gate.site_key import SiteKeyRefused
 from waitline.http.problems import C001, C002, C003, C005, Problem
 from waitline.http.texts import Text
 from waitline.kernel.ids import REHEARSALS
+from waitline.queue.claims import PassUsed
 from waitline.queue.model import (
     RoomExists,
     RoomNameReserved,
@@ -96,6 +97,13 @@ ROOM_PROBLEMS: list[Problem[Any]] = [
         C005,
         "line-formed",
         Text("대기열 운영 중", "The room has a line"),
+    ),
+    Problem(
+        PassUsed,
+        HTTPStatus.CONFLICT,
+        C005,
+        "pass-used",
+        Text("다른 브라우저에서 사용 중인 입장권", "Pass used in another browser"),
     ),
     Problem(
         ProxyUntrusted,

@@ -147,11 +147,11 @@ class Connector:
     def settle(self, request: Request, found: Decision, rule: Rule | None = None) -> Decision:
         """Make the call that a decision depends on, and decide again. Blocks up to `CALL_S`."""
         secret = _new_secret()
+        case = replace(self._case(request, rule, NO_ANSWERS), new_secret=lambda: secret)
         while found.call is not None:
-            case = replace(self._case(request, rule, NO_ANSWERS), new_secret=lambda: secret)
-            found = (
-                self._claim(case, found) if found.call is Call.CLAIM else self._walk_in(case, found)
-            )
+            answered = self._claim if found.call is Call.CLAIM else self._walk_in
+            case = answered(case, found)
+            found = case.decide()
         return self._logged(request, found)
 
     def answer(self, request: Request, rule: Rule | None = None) -> Decision:
@@ -191,7 +191,7 @@ class Connector:
         formed_s = self._formed.get(room, float("-inf"))
         return self.client.healthy and time.monotonic() - formed_s >= FORMED_S
 
-    def _walk_in(self, case: Case, found: Decision) -> Decision:
+    def _walk_in(self, case: Case, found: Decision) -> Case:
         room = found.rule.room if found.rule else ""
         walked_in: Pass | bool = False
         try:
@@ -210,9 +210,9 @@ class Connector:
                 walked_in = verified if isinstance(verified, Pass) else False
         if walked_in is False:
             self._formed[room] = time.monotonic()
-        return replace(case, answers=Answers(walked_in=walked_in)).decide()
+        return replace(case, answers=case.answers._replace(walked_in=walked_in))
 
-    def _claim(self, case: Case, found: Decision) -> Decision:
+    def _claim(self, case: Case, found: Decision) -> Case:
         visit = found.visit
         assert visit is not None
         try:
@@ -226,11 +226,10 @@ class Connector:
         except Unreachable as error:
             log.warning("no answer about a pass of %s: %s", visit.room, error)
             is_open = found.rule is not None and found.rule.when_unreachable == "open"
-            case = replace(case, reachable=is_open)
-            return replace(case, answers=Answers(claimed=is_open, walked_in=False)).decide()
-        # 404: a queue without this call. The mark in the cookie binds the pass all the same.
-        claimed = answer.status in {200, 404}
-        return replace(case, answers=Answers(claimed=claimed)).decide()
+            answers = Answers(claimed=is_open, walked_in=case.answers.walked_in or False)
+            return replace(case, reachable=is_open, answers=answers)
+        claimed = answer.status == 200  # noqa: PLR2004 - OK
+        return replace(case, answers=case.answers._replace(claimed=claimed))
 
     # --- calls in the background --------------------------------------------------------
 

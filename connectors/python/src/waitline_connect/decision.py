@@ -154,8 +154,12 @@ class Case:
         visit = self._of_cookie(rule)
         if isinstance(visit, Pass):
             return Decision("pass", rule, visit)
-        if isinstance(self.answers.walked_in, Pass):
-            return self._exchanged(rule, self.answers.walked_in, "pass")
+        walked_in, claimed = self.answers.walked_in, self.answers.claimed
+        if isinstance(walked_in, Pass):
+            if rule.bind and claimed is None:
+                return Decision("call", rule, walked_in, call=Call.CLAIM)
+            if not rule.bind or claimed:
+                return self._exchanged(rule, walked_in, "pass")
         return self._without_pass(rule) if self.reachable else self._unreachable(rule)
 
     def _without_pass(self, rule: Rule) -> Decision:

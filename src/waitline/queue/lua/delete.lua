@@ -17,6 +17,7 @@ KEYS
   11 origins     zset   network, address and visitor of each place
   12 changes     stream the log of operators' changes
   13 departed    zset   place -> ms of departure
+  14 claims      hash   visitor -> place-joined_ms browser
 ARGV
   1 who          str    who deletes it, for the log
   2 force        0|1    whether to delete it with visitors inside
@@ -31,7 +32,7 @@ COST  O(1); the memory is freed in the background
 local room, waiting, heard, admitted = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local lapsed, slots, rate, streams = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local record, addresses, origins, changes = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
-local departed = KEYS[13]
+local departed, claims = KEYS[13], KEYS[14]
 --@include clock
 --@include room_log
 -- In s. Sales are reviewed within a quarter; logs of rooms that a program creates and deletes must
@@ -47,7 +48,7 @@ for i = 3, #ARGV do
 end
 -- The removal comes first: a full store refuses a script whose first write needs memory.
 redis.call('UNLINK', room, waiting, heard, admitted, lapsed, slots, rate, streams, record,
-  addresses, origins, departed)
+  addresses, origins, departed, claims)
 log_change(changes, clock_ms(), ARGV[1], 'room deleted', before, nil)
 redis.call('EXPIRE', changes, KEPT_S)
 return {{'deleted', waits + holds}}

@@ -13,6 +13,7 @@ streams.py       server-sent events
 rooms.py         operators' calls on rooms
 gate.py          the gate: whether a request of a site passes
 gate_answers.py  its answers
+gate_browsers.py browsers that passes are bound to
 gate_state.py    rules and departed places, as a worker knows them
 site_requests.py parser for the request of a site
 site_visits.py   visitors of protected sites

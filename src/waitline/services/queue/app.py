@@ -26,6 +26,7 @@ from waitline.kernel import garbage_collection, telemetry
 from waitline.kernel.clock import Clock, SystemClock
 from waitline.kernel.process_metrics import ProcessMetrics
 from waitline.queue.addresses import Addresses
+from waitline.queue.claims import Claims
 from waitline.queue.departed import Departed
 from waitline.queue.feed import Feed
 from waitline.queue.listening import Listening
@@ -213,8 +214,8 @@ class QueueParts(NamedTuple):
         line, rooms, addresses = Line(store, confirming), Rooms(store), Addresses(store)
         fitness = Fitness(store, settings.durability, production=settings.mode == "production")
         walk_ins, documents = WalkIns(store, confirming), NowServingDocuments(rooms)
-        slides = Slides(confirming or store)
-        batchers = Batchers.of(line, addresses, walk_ins, slides)
+        slides, claims = Slides(confirming or store), Claims(confirming or store)
+        batchers = Batchers.of(line, addresses, walk_ins, slides, claims)
         believed = ClientAddresses(settings.trusted_proxies or "", settings.forwarded_header)
         watch = AddressWatch(addresses, believed, documents, batchers.allow)
         who = Identity(keys, trusting=settings.mode == "trial")

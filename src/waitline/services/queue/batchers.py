@@ -11,6 +11,7 @@ from waitline.kernel.ids import RoomId, VisitorId
 from waitline.kernel.utilisation import Utilisation
 from waitline.queue.addresses import Addresses, Newcomer
 from waitline.queue.batches import line_batcher
+from waitline.queue.claims import BrowserClaim, Claims
 from waitline.queue.model import Again, Joined, Passed, Slot, Standing, Waiting
 from waitline.queue.slides import Slides
 from waitline.queue.store import Line, StayClaim
@@ -30,10 +31,13 @@ class Batchers:
     leave: Batcher[RoomId, StayClaim, object]
     walk_in: Batcher[RoomId, VisitorId, WalkedIn]
     slide: Batcher[RoomId, StayClaim, Slot]
+    claim: Batcher[RoomId, BrowserClaim, None]
     allow: Batcher[RoomId, Newcomer, bool]
 
     @classmethod
-    def of(cls, line: Line, addresses: Addresses, walk_ins: WalkIns, slides: Slides) -> "Batchers":
+    def of(
+        cls, line: Line, addresses: Addresses, walk_ins: WalkIns, slides: Slides, claims: Claims
+    ) -> "Batchers":
         """Build one per verb of the line, and one for limits of client addresses."""
         utilisation = Utilisation()
         return cls(
@@ -46,6 +50,7 @@ class Batchers:
             leave=line_batcher("leave", line.leave, utilisation),
             walk_in=line_batcher("walk_in", walk_ins.walk_in, utilisation),
             slide=line_batcher("slide", slides.slide, utilisation),
+            claim=line_batcher("claim", claims.claim, utilisation),
             allow=line_batcher("allow", addresses.allow, utilisation),
         )
 
@@ -63,6 +68,7 @@ class Batchers:
                 self.leave,
                 self.walk_in,
                 self.slide,
+                self.claim,
                 self.allow,
             )
         ]

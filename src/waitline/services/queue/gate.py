@@ -4,7 +4,6 @@ A pass is verified here, without a call to the store. Rules and departed places 
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlsplit
@@ -14,16 +13,18 @@ from waitline.gate.returns import sign_return
 from waitline.http.client_address import UNIX, ClientAddresses
 from waitline.http.requests import Handler, Request
 from waitline.http.responses import Answer, Headers
-from waitline.http.texts import Language
 from waitline.kernel import telemetry
 from waitline.kernel.clock import Clock
 from waitline.kernel.errors import NeedsOperator, Refused, Unavailable
 from waitline.kernel.ids import RoomId
+from waitline.queue.claims import PassUsed
+from waitline.queue.model import TimeRanOut, TokenRejected, VisitorUnknown
 from waitline.services.identity import TOKEN_HEADER, Identity, Presented
 from waitline.services.queue.gate_answers import (
-    COOKIES,
     KEPT_COOKIE,
+    USED,
     admitting,
+    cookie_kept,
     pass_cookie,
     pass_cookie_name,
     passing,
@@ -31,20 +32,20 @@ from waitline.services.queue.gate_answers import (
     refusing,
     showing,
 )
+from waitline.services.queue.gate_browsers import Browser
 from waitline.services.queue.gate_state import GateState
 from waitline.services.queue.now_serving import NowServingDocuments
 from waitline.services.queue.site_requests import (
+    PARAMETER,
     Asked,
     Form,
     Kind,
     cookie_values,
     parse_site_request,
+    split_pass,
 )
 from waitline.services.queue.site_visits import SiteVisits
 from waitline.settings import Settings
-
-PARAMETER: Final = "waitline"
-"""Query parameter with the pass, in the address that the waiting page hands over to."""
 
 ASKS_KEPT: Final = "kept"
 """Value of that parameter that asks whether the browser has kept the cookie with the pass."""
@@ -151,20 +152,20 @@ class GateCalls:
         """Answer a request that needs a pass."""
         room = RoomId(rule.room)
         if PARAMETER in asked.target:
-            handed = await self._hand_over(asked, room, request.language)
+            handed = await self._hand_over(request, asked, rule, room)
             if handed is not None:
-                return _counted(rule.name, "handover", handed)
-        shown = await self._shown(request, asked, room)
+                return handed
+        shown = await self._shown(request, asked, rule, room)
         if shown is not None:
             more = self._kept(asked, shown)
             if shown.half_ms <= self._clock.now_ms():
-                more = await self._slid(request, asked, room, shown) or more
+                more = await self._slid(request, asked, rule, room, shown) or more
             answer = admitting("pass", room, shown.visitor, shown.place, more)
             return _counted(rule.name, "pass", answer)
         if rule.mode is RuleMode.OBSERVE:
             return _counted(rule.name, "observed", passing("observed"))
         if asked.takes_place:
-            admitted = await self._walk_in(request, asked, room)
+            admitted = await self._walk_in(request, asked, rule, room)
             if admitted is not None:
                 return _counted(rule.name, "standby", admitted)
         return await self._refuse(request, asked, rule, room)
@@ -181,11 +182,11 @@ class GateCalls:
         return _KEPT if shown.expires_ms - self._clock.now_ms() > KEPT_MS else ()
 
     async def _slid(
-        self, request: Request, asked: Asked, room: RoomId, shown: Presented
+        self, request: Request, asked: Asked, rule: Rule, room: RoomId, shown: Presented
     ) -> Headers:
         """Return the Set-Cookie field with a new pass, if the visitor's stay slides now."""
         # Only a cookie can be renewed.
-        if TOKEN_HEADER in request.headers or asked.form is Form.NGINX_ANSWER:
+        if (TOKEN_HEADER in request.headers and not rule.bind) or asked.form is Form.NGINX_ANSWER:
             return ()
         document = self._documents.cached(room)
         if document is not None and not document.survey.rules.limits.stay_ms:
@@ -205,30 +206,57 @@ class GateCalls:
             return ()
         if token is None:
             return ()
-        left_s = (slot.expires_ms - self._clock.now_ms()) // 1_000
-        return pass_cookie(room, token, left_s, secure=asked.scheme == "https")
+        browser = Browser.of(request, asked) if rule.bind else None
+        return self._cookies(asked, room, token, slot.expires_ms, browser)
 
-    async def _walk_in(self, request: Request, asked: Asked, room: RoomId) -> Answer | None:
+    async def _walk_in(
+        self, request: Request, asked: Asked, rule: Rule, room: RoomId
+    ) -> Answer | None:
         """Admit the visitor without a line, if the room stands by; `None` if it has to wait."""
+        browser = Browser.of(request, asked) if rule.bind else None
         try:
             visitor, slot, token = await self._visits.walk_in(room, request)
+            if browser is not None:
+                stay = f"{slot.place}-{slot.joined_ms}"
+                await self._visits.claim(room, (visitor, stay), browser.secret)
         except (Refused, Unavailable):
             return None
-        left_s = (slot.expires_ms - self._clock.now_ms()) // 1_000
-        cookie = pass_cookie(room, token, left_s, secure=asked.scheme == "https")
-        return admitting("standby", room, visitor, slot.place, cookie)
+        cookies = self._cookies(asked, room, token, slot.expires_ms, browser)
+        return admitting("standby", room, visitor, slot.place, cookies)
 
-    async def _shown(self, request: Request, asked: Asked, room: RoomId) -> Presented | None:
-        """Return what the request's pass proves, from its header or cookie, or `None`."""
-        header = request.headers.get(TOKEN_HEADER)
+    def _cookies(
+        self, asked: Asked, room: RoomId, token: str, expires_ms: int, browser: Browser | None
+    ) -> Headers:
+        """Return the fields that keep a pass until it ends, for one browser if there is one."""
+        left_s = (expires_ms - self._clock.now_ms()) // 1_000
+        secure = asked.scheme == "https"
+        if browser is None:
+            return pass_cookie(room, token, left_s, secure=secure)
+        value = browser.bound(self._settings.site_key, token)
+        return (
+            *pass_cookie(room, value, left_s, secure=secure),
+            *browser.cookie(asked, alone=False),
+        )
+
+    async def _shown(
+        self, request: Request, asked: Asked, rule: Rule, room: RoomId
+    ) -> Presented | None:
+        """Return what the request's pass proves, from its header or cookie, or `None`.
+
+        A bound pass counts with its browser's cookie alone.
+        """
+        header = None if rule.bind else request.headers.get(TOKEN_HEADER)
         if header is not None:
             return await self._live(header.decode("latin-1"), room)
         cookies = request.headers.get(b"cookie")
         if cookies is None:
             return None
         name = pass_cookie_name(room, secure=asked.scheme == "https")
-        for token in cookie_values(cookies, name):
-            shown = await self._live(token, room)
+        browser = Browser.of(request, asked) if rule.bind else None
+        for value in cookie_values(cookies, name):
+            if browser is not None and not browser.is_bound(self._settings.site_key, value):
+                continue
+            shown = await self._live(value.partition("~")[0], room)
             if shown is not None:
                 return shown
         return None
@@ -240,20 +268,71 @@ class GateCalls:
             return None
         return None if await self._state.has_departed(room, shown.place) else shown
 
-    async def _hand_over(self, asked: Asked, room: RoomId, language: Language) -> Answer | None:
-        """Return the redirect that turns the pass of an address into a cookie, or `None`."""
+    async def _hand_over(
+        self, request: Request, asked: Asked, rule: Rule, room: RoomId
+    ) -> Answer | None:
+        """Return the redirect that turns the pass of an address into a cookie, or `None`.
+
+        Where passes are bound, the browser claims the stay first.
+        """
         token, url = split_pass(asked.url)
         if token == ASKS_KEPT:
-            return _cookie_kept(asked, room, url, language)
+            kept = cookie_kept(asked, room, url, request.language)
+            return kept and _counted(rule.name, "handover", kept)
         shown = None if token is None else await self._live(token, room)
         if token is None or shown is None:
             return None
-        left_s = (shown.expires_ms - self._clock.now_ms()) // 1_000
-        cookie = pass_cookie(room, token, left_s, secure=asked.scheme == "https")
-        if not asked.site.cookies(KEPT_COOKIE):
+        browser = Browser.of(request, asked) if rule.bind else None
+        try:
+            if browser is not None and not await self._claim(asked, rule, room, shown, browser):
+                return None
+        except PassUsed:
+            return await self._refuse_used(request, asked, rule, room)
+        if not (asked.site.cookies(KEPT_COOKIE) or (browser and browser.known)):
             # Without cookies the line would hand the visitor over again and again.
             url += f"{'&' if '?' in url else '?'}{PARAMETER}={ASKS_KEPT}"
-        return redirecting(asked, HTTPStatus.SEE_OTHER, url, cookie, _NO_REFERRER)
+        cookies = self._cookies(asked, room, token, shown.expires_ms, browser)
+        answer = redirecting(asked, HTTPStatus.SEE_OTHER, url, cookies, _NO_REFERRER)
+        return _counted(rule.name, "handover", answer)
+
+    async def _claim(
+        self, asked: Asked, rule: Rule, room: RoomId, shown: Presented, browser: Browser
+    ) -> bool:
+        """Claim a visitor's stay for a browser; return whether the pass counts.
+
+        Only with a page: previews of links must not claim it.
+
+        Raises:
+            PassUsed: Another browser has claimed it.
+            Unavailable: The store does not answer, and the rule closes then.
+        """
+        if not asked.takes_place:
+            return False
+        try:
+            await self._visits.claim(room, (shown.visitor, shown.stay), browser.secret)
+        except (TimeRanOut, TokenRejected, VisitorUnknown):
+            return False
+        except Unavailable:
+            if rule.when_unreachable is WhenUnreachable.CLOSED:
+                raise
+        return True
+
+    async def _refuse_used(
+        self, request: Request, asked: Asked, rule: Rule, room: RoomId
+    ) -> Answer | None:
+        """Answer a page whose pass another browser has claimed; `None` if it passes all the same.
+
+        A browser with a good pass of its own goes on without the other in its address.
+        """
+        if rule.mode is RuleMode.OBSERVE:
+            return None
+        if await self._shown(request, asked, rule, room) is not None:
+            url = split_pass(asked.url)[1]
+            answer = redirecting(asked, HTTPStatus.SEE_OTHER, url, (), _NO_REFERRER)
+            return _counted(rule.name, "handover", answer)
+        page = await self._page(asked, rule, room)
+        answer = showing(asked, HTTPStatus.FORBIDDEN, USED, page, request.language)
+        return _counted(rule.name, "refused", answer)
 
     async def _refuse(self, request: Request, asked: Asked, rule: Rule, room: RoomId) -> Answer:
         try:
@@ -263,7 +342,8 @@ class GateCalls:
                 raise
             return _counted(rule.name, "open", passing("open"))
         decision = "redirect" if asked.kind is Kind.PAGE else "refused"
-        return _counted(rule.name, decision, refusing(asked, page, request.language))
+        cookie = Browser.of(request, asked).cookie(asked, alone=True) if rule.bind else ()
+        return _counted(rule.name, decision, refusing(asked, page, request.language, cookie))
 
     async def _page(self, asked: Asked, rule: Rule, room: RoomId) -> str:
         """Return the address of the waiting page, with the signed way back."""
@@ -297,33 +377,6 @@ class GateCalls:
                 "WAITLINE_QUEUE_PUBLIC_URL"
             )
         return f"http://{asked.site.host}:{settings.queue_port}"
-
-
-@lru_cache(maxsize=1_024)
-def split_pass(url: str) -> tuple[str | None, str]:
-    """Return the pass in an address, or `None`, and the address without it."""
-    before, mark, query = url.partition("?")
-    kept, token = [], None
-    for pair in query.split("&"):
-        name, _, value = pair.partition("=")
-        if name == PARAMETER:
-            token = value
-        else:
-            kept.append(pair)
-    if token is None:
-        return None, url
-    rest = "&".join(kept)
-    return token, before + (mark + rest if rest else "")
-
-
-def _cookie_kept(asked: Asked, room: RoomId, url: str, language: Language) -> Answer | None:
-    """Answer whether the browser has kept the cookie: go on, or explain it; `None` for scripts."""
-    if asked.kind not in {Kind.PAGE, Kind.FRAME}:
-        return None
-    name = pass_cookie_name(room, secure=asked.scheme == "https").decode("ascii")
-    if asked.site.cookies(name):
-        return redirecting(asked, HTTPStatus.SEE_OTHER, url)
-    return showing(asked, HTTPStatus.FORBIDDEN, COOKIES, url, language)
 
 
 def _counted(rule: str, decision: str, answer: Answer) -> Answer:

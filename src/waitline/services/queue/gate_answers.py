@@ -62,6 +62,15 @@ COOKIES: Final = PageTexts(
     Text("페이지 열기", "Open the page"),
 )
 
+USED: Final = PageTexts(
+    Text("다른 브라우저에서 사용 중인 입장권입니다", "This pass is in use in another browser"),
+    Text(
+        "처음 입장한 브라우저에서 계속 이용해 주세요. 이 브라우저에서는 새로 대기할 수 있습니다.",
+        "Continue in the browser that you came with first. In this one you can join the line.",
+    ),
+    FORM.link,
+)
+
 KEPT_COOKIE: Final = "waitline-kept"
 """Name of the cookie that shows at the hand-over that the browser keeps the site's cookies."""
 
@@ -145,20 +154,22 @@ def redirecting(
     return Answer(status.value, ((b"location", where), _NO_STORE, *more, *cookie), b"")
 
 
-def refusing(asked: Asked, page: str, language: Language) -> Answer:
+def refusing(asked: Asked, page: str, language: Language, cookie: Headers = ()) -> Answer:
     """Return the answer to a request without a pass.
 
     Args:
         asked: The request.
         page: Address of the waiting page.
         language: The client's.
+        cookie: The cookie that a redirect sets; by default it only shows that cookies are kept.
     """
     if asked.kind is Kind.PAGE:
-        cookie = b"%s=1; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax" % (
+        kept = b"%s=1; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax" % (
             KEPT_COOKIE.encode("ascii"),
             KEPT_S,
         )
-        return redirecting(asked, HTTPStatus.FOUND, page, ((b"set-cookie", cookie),))
+        cookie = cookie or ((b"set-cookie", kept),)
+        return redirecting(asked, HTTPStatus.FOUND, page, cookie)
     if asked.kind is not Kind.CALL:
         texts = FORM if asked.kind is Kind.FORM else FRAME
         return showing(asked, HTTPStatus.TOO_MANY_REQUESTS, texts, page, language)
@@ -208,3 +219,13 @@ def showing(
     headers = ((b"content-type", b"text/html; charset=utf-8"), _POLICY, _NO_STORE)
     more = (_RETRY,) if status is HTTPStatus.TOO_MANY_REQUESTS else ()
     return Answer(status.value, (*headers, *more), body.encode())
+
+
+def cookie_kept(asked: Asked, room: RoomId, url: str, language: Language) -> Answer | None:
+    """Answer whether the browser has kept the cookie: go on, or explain it; `None` for scripts."""
+    if asked.kind not in {Kind.PAGE, Kind.FRAME}:
+        return None
+    name = pass_cookie_name(room, secure=asked.scheme == "https").decode("ascii")
+    if asked.site.cookies(name):
+        return redirecting(asked, HTTPStatus.SEE_OTHER, url)
+    return showing(asked, HTTPStatus.FORBIDDEN, COOKIES, url, language)

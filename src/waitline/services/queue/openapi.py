@@ -9,6 +9,7 @@ from waitline.http.openapi import call, describe_service, reference
 from waitline.services.queue.now_serving import NowServing
 from waitline.services.queue.site_calls import DepartedPlaces, ReturnView
 from waitline.services.queue.views import (
+    ClaimBody,
     EntryView,
     RoomBody,
     StatusView,
@@ -38,6 +39,7 @@ def document(framework: FastAPI) -> dict[str, Any]:
         (
             VisitorBody,
             RoomBody,
+            ClaimBody,
             ValidateBody,
             EntryView,
             StatusView,
@@ -58,7 +60,7 @@ def document(framework: FastAPI) -> dict[str, Any]:
 
 def _describe_names(schemas: dict[str, Any]) -> None:
     """Describe the names in bodies: their length, and that numbers are read as text."""
-    for struct in (VisitorBody, RoomBody, ValidateBody):
+    for struct in (VisitorBody, RoomBody, ClaimBody, ValidateBody):
         properties = schemas[struct.__name__]["properties"]
         for name in properties.keys() & {"concertId", "userId"}:
             properties[name] = {"anyOf": [_NAME, {"type": "number"}]}
@@ -170,6 +172,7 @@ def _site_calls() -> dict[str, Any]:
         "/api/v1/gate/left": {"post": left},
         "/api/v1/gate/walk-in": {"post": _walk_in()},
         "/api/v1/gate/slide": {"post": _slide()},
+        "/api/v1/gate/claim": {"post": _claim()},
         "/api/v1/protection/revoked": {
             "get": {
                 "tags": ["gate"],
@@ -212,6 +215,16 @@ def _slide() -> dict[str, Any]:
         "StatusView",
         tag="gate",
         body="VisitorBody",
+        parameters=[_TICKET],
+    )
+
+
+def _claim() -> dict[str, Any]:
+    return call(
+        "Keep a visitor's stay for the browser that claims it first; repeats are fine",
+        None,
+        tag="gate",
+        body="ClaimBody",
         parameters=[_TICKET],
     )
 

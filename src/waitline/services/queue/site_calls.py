@@ -1,4 +1,4 @@
-"""Calls of protected sites: returns, walk-ins, slides, departures; the departed places."""
+"""Calls of protected sites: returns, walk-ins, slides, claims, departures; departed places."""
 
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -21,11 +21,12 @@ from waitline.services.queue import texts
 from waitline.services.queue.batchers import Batchers
 from waitline.services.queue.calls import QueueCalls, claim_of, names_in
 from waitline.services.queue.site_visits import SiteVisits
-from waitline.services.queue.views import RoomBody, VisitorBody, slot_status
+from waitline.services.queue.views import ClaimBody, RoomBody, VisitorBody, slot_status
 
 SIGNATURE_HEADER = b"x-waitline-signature"
 
 _visitor_body = msgspec.json.Decoder(VisitorBody)
+_claim_body = msgspec.json.Decoder(ClaimBody)
 _room_body = msgspec.json.Decoder(RoomBody)
 
 
@@ -77,6 +78,7 @@ class SiteCalls:
             "/api/v1/gate/return": {"GET": self.check_return},
             "/api/v1/gate/walk-in": {"POST": self.walk_in},
             "/api/v1/gate/slide": {"POST": self.slide},
+            "/api/v1/gate/claim": {"POST": self.claim},
             "/api/v1/gate/left": {"POST": self.leave},
             "/api/v1/protection/revoked": {"GET": self.revoked},
         }
@@ -142,6 +144,25 @@ class SiteCalls:
         token = token or given_token(request, room)
         view = slot_status(room, visitor, token, slot.state, slot.expires_ms, slot.extensions)
         return success(request, texts.SLID, view)
+
+    async def claim(self, request: Request) -> Answer:
+        """Keep a visitor's stay for the browser that claims it first; repeats are fine.
+
+        Raises:
+            PassUsed: Another browser has claimed it.
+            TimeRanOut: The stay is over.
+            TokenRejected: The token is not the visitor's, or the visitor is not admitted.
+        """
+        body = request.json(_claim_body)
+        room, visitor = names_in(body)
+        proof = self._calls.prove_write(request, room, visitor)
+        try:
+            await self._visits.claim(room, claim_of(visitor, proof), body.browser)
+        except VisitorUnknown:
+            if proof.genuine:
+                raise TokenRejected from None
+            raise
+        return success(request, texts.CLAIMED, None)
 
     async def leave(self, request: Request) -> Answer:
         """Free the slot of a visitor who is done at the site: a signed webhook; repeats are fine.

@@ -15,6 +15,9 @@ from waitline.http.texts import Text
 NOT_AN_ADDRESS: Final = Text("올바른 주소가 아닙니다.", "is not an address of a site")
 NOT_A_FORM: Final = Text("nginx 또는 nginx-answer여야 합니다.", "must be nginx or nginx-answer")
 
+PARAMETER: Final = "waitline"
+"""Query parameter with the pass, in the address that the waiting page hands over to."""
+
 PATHS_CACHED: Final = 4_096
 """Normal paths cached per worker; most requests are for few pages."""
 
@@ -178,3 +181,20 @@ def _kind(method: str, headers: dict[bytes, bytes]) -> tuple[Kind, bool]:
     ):
         return Kind.FORM, False
     return Kind.CALL, False
+
+
+@lru_cache(maxsize=1_024)
+def split_pass(url: str) -> tuple[str | None, str]:
+    """Return the pass in an address, or `None`, and the address without it."""
+    before, mark, query = url.partition("?")
+    kept, token = [], None
+    for pair in query.split("&"):
+        name, _, value = pair.partition("=")
+        if name == PARAMETER:
+            token = value
+        else:
+            kept.append(pair)
+    if token is None:
+        return None, url
+    rest = "&".join(kept)
+    return token, before + (mark + rest if rest else "")

@@ -5,6 +5,7 @@ import secrets
 from waitline.http.requests import Request
 from waitline.kernel.clock import Clock
 from waitline.kernel.ids import RoomId, VisitorId
+from waitline.queue.claims import BrowserClaim
 from waitline.queue.model import Slot
 from waitline.queue.relations import Standby
 from waitline.queue.store import StayClaim
@@ -84,3 +85,17 @@ class SiteVisits:
             return slot, None
         now_ms = self._clock.now_ms()
         return slot, self._tokens.slid_pass(room, claim[0], slot, now_ms, account=account)
+
+    async def claim(self, room: RoomId, claim: StayClaim, browser: str) -> None:
+        """Keep a visitor's stay for the browser that claims it first.
+
+        Args:
+            room: The room.
+            claim: The visitor, and the stay.
+            browser: The browser's secret.
+
+        Raises:
+            PassUsed: Another browser has claimed it.
+            TimeRanOut, TokenRejected, VisitorUnknown: There is no such stay.
+        """
+        await self._batchers.claim.enqueue(room, BrowserClaim(*claim, browser))

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Annotated
 
 import msgspec
 
@@ -25,6 +26,12 @@ class RoomBody(msgspec.Struct, frozen=True):
     """Body of walk-in."""
 
     concertId: str | int | float  # noqa: N815
+
+
+class ClaimBody(VisitorBody, frozen=True):
+    """Body of claim."""
+
+    browser: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{22,64}$")]
 
 
 class ValidateBody(VisitorBody, frozen=True):
