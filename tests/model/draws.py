@@ -33,7 +33,7 @@ LIMITS = st.builds(
     idle_ms=st.sampled_from([32, 0, 10_000]),
     return_ms=st.sampled_from([10_000, 30, 0]),
     extensions_max=st.sampled_from([1, 0, 2]),
-    stay_ms=st.sampled_from([60, 10_000, 0]),
+    stay_ms=st.sampled_from([20_000, 60, 0]),
 )
 
 

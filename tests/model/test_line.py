@@ -127,6 +127,8 @@ class LineMachine(Driver):
     @rule(drawn=CLAIMS, times=st.integers(1, 2))
     def slide(self, drawn: list[Drawn], times: int) -> None:
         claims = self._claims(drawn) * times
+        # Within the millisecond of the activation there is nothing to add.
+        self.server.wait(self._reach(self.server.wait(self.server.now_ms()) + 1))
         self._call(
             lambda: self.slides.slide(ROOM, claims), lambda model, at: model.slide(at, claims)
         )
