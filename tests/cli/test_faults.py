@@ -57,6 +57,8 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "seats list": ("1", DATABASE),
     "door list": ("1", DATABASE),
     "protect show": ("", VALKEY),
+    "protect add": ("--room 1 --path /buy/*", VALKEY),
+    "protect remove": ("buy", VALKEY),
     "protect set": ("RULES", VALKEY),
     "protect try": ("https://shop.example/", VALKEY),
     "audit": ("--room r", VALKEY),
