@@ -103,22 +103,22 @@ def strict_stack(production_office: Office) -> Stack:
 
 
 # Not for the whole run: while it is open, no test of this thread may run an event loop of its own.
-# One for the folder, since with a browser it takes a second of CPU time to start.
-@pytest.fixture(scope="package")
+# One for each file: whatever ends a browser fails no more than that.
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
     with sync_playwright() as playwright:
         expect.set_options(timeout=SHOW_MS)
         yield playwright
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     """Debian's Chromium without its window: of the CPU time for a page, a third."""
     with _launched(playwright, "chromium-headless-shell") as browser:
         yield browser
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def whole_browser(playwright: Playwright) -> Iterator[Browser]:
     """Debian's Chromium, with what is around its pages: notifications."""
     with _launched(playwright, "chromium") as browser:
