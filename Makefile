@@ -149,6 +149,14 @@ compose-test: $(VENV)/.dev ## build the images and start the compositions of dep
 	@sh tools/debian-packages compose
 	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest tests/compose -m "long or not long" $(ARGS)
 
+.PHONY: compose-test-short
+# Of the images the rights only: how large they are and what is in them, compose-test checks.
+compose-test-short: $(VENV)/.dev ## start one composition, kill a part, stop it, start it again (root, 3 minutes)
+	@sh tools/debian-packages compose
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -m long $(ARGS) tests/compose/test_single.py::TestSingle \
+	  tests/compose/test_images.py::test_it_runs_as_a_user_without_rights \
+	  tests/compose/test_images.py::test_nothing_is_written_outside_its_volumes
+
 .PHONY: lock
 lock: $(VENV)/.dev ## pin requirements/*.in with hashes
 	cd requirements && pin() { ../$(BIN)/uv pip compile --quiet --upgrade --generate-hashes \

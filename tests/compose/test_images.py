@@ -104,7 +104,7 @@ def test_no_secret_is_in_its_layers_or_its_history(engine: Engine, target: str) 
 def _store(engine: Engine) -> Iterator[str]:
     """Run a store in a network of its own; return the network's name."""
     engine.run("network", "create", "--internal", "images")
-    engine.run("run", "--detach", "--name", "store", "--network", "images", bases.SERVERS, *STORE)
+    engine.run("run", "--detach", "--name", "store", "--network", "images", "test-base", *STORE)
     try:
         yield "images"
     finally:
@@ -112,7 +112,7 @@ def _store(engine: Engine) -> Iterator[str]:
         engine.run("network", "rm", "images")
 
 
-STORE = ("redis-server", "--appendonly", "yes", "--protected-mode", "no")
+STORE = ("valkey-server", "--appendonly", "yes", "--protected-mode", "no")
 
 
 @pytest.mark.parametrize("target", ["queue", "admitter"])
@@ -121,6 +121,8 @@ def test_its_health_check_passes_and_sigterm_ends_it_in_order(engine: Engine, ta
     settings = {
         "WAITLINE_VALKEY_URL": "redis://store:6379",
         "WAITLINE_OPERATOR_KEY": OPERATOR_KEY,
+        # Production is behind a proxy that ends TLS.
+        "WAITLINE_TRUSTED_PROXIES": "172.16.0.0/12",
         "WAITLINE_DRAIN_S": "1",
         "WAITLINE_WORKERS": "1",
     }

@@ -8,7 +8,7 @@ import pytest
 from tests.compose.composition import SOON_S, Composition, Show
 from tests.compose.composition import running as running_composition
 from tests.compose.engine import Engine, needed
-from tests.compose.proofs import Proofs, inside
+from tests.compose.proofs import Proofs, Updates, inside
 from tests.http_client import Client
 from tests.until import until
 
@@ -26,6 +26,7 @@ pytestmark = [needed, pytest.mark.long]
 
 @pytest.fixture(scope="module")
 def running(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composition]:
+    engine.add_prometheus()
     with running_composition(engine, tmp_path_factory.mktemp("scale"), "single", "scale") as made:
         yield made
 
@@ -35,7 +36,7 @@ def show(running: Composition) -> Show:
     return running.on_sale("spring")
 
 
-class TestScale(Proofs):
+class TestScale(Proofs, Updates):
     killed = ("queue", "booking", "prometheus")
 
     def test_prometheus_has_every_instance_and_our_alerts(

@@ -7,7 +7,7 @@ import pytest
 from tests.compose.composition import Composition, Show
 from tests.compose.composition import running as running_composition
 from tests.compose.engine import Engine, needed
-from tests.compose.proofs import Proofs, inside
+from tests.compose.proofs import Proofs, Updates, inside, lose_nothing
 
 __all__ = ["inside"]
 
@@ -26,4 +26,13 @@ def show(running: Composition) -> Show:
 
 
 class TestSingle(Proofs):
-    killed = ("queue", "booking", "admitter", "valkey", "postgres", "nginx")
+    """What each change is tested for, too: `make compose-test-short`."""
+
+    killed = ("booking",)
+
+
+class TestSingleFurther(Updates):
+    def test_each_other_service_that_is_killed_comes_back(
+        self, running: Composition, show: Show
+    ) -> None:
+        lose_nothing(running, show, ("queue", "admitter", "valkey", "postgres", "nginx"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from waitline.postgres.hosts import each_host
+from waitline.postgres.hosts import each_host, name_of
 
 SOCKETS = "postgresql://waitline@/shop?host={}"
 
@@ -36,3 +36,16 @@ SOCKETS = "postgresql://waitline@/shop?host={}"
 )
 def test_each_host_has_an_address_of_its_own(url: str, hosts: list[str]) -> None:
     assert each_host(url) == hosts
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("postgresql://u:p@db.example:5432/shop", "db.example"),
+        ("postgresql://u@[::1]:5432/shop", "::1"),
+        (SOCKETS.format("db.example&port=1"), "db.example"),
+        (SOCKETS.format("%2Frun%2Fpostgresql"), ""),
+    ],
+)
+def test_the_name_that_is_looked_up(url: str, name: str) -> None:
+    assert name_of(url) == name

@@ -29,5 +29,12 @@ def each_host(url: str) -> list[str]:
     ]
 
 
+def name_of(url: str) -> str:
+    """Return the name, or the literal address, of an address's only host; empty for a socket."""
+    parts = urlsplit(url)
+    name = parts.hostname or dict(parse_qsl(parts.query)).get("host", "")
+    return "" if name.startswith("/") else name
+
+
 def _where(host: str, port: str) -> dict[str, str]:
     return {"host": host, "port": port} if port else {"host": host}

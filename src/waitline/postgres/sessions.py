@@ -19,7 +19,8 @@ from waitline.kernel.addresses import shown_address
 from waitline.kernel.backoff import Backoff
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.postgres.driver_errors import translate
-from waitline.postgres.hosts import each_host
+from waitline.postgres.hosts import each_host, name_of
+from waitline.postgres.name_lookups import NameLookups
 from waitline.postgres.sqlstates import STARTUP_REFUSED
 
 OPENING_S = 10.0
@@ -102,6 +103,7 @@ class Sessions:
             checks += f"({mark.query}) AS mark, "
         self._check = array_types.replace("SELECT ", f"SELECT {checks}", 1)
         self._backoff = Backoff()
+        self._lookups = NameLookups()
         self._attempts: set[asyncio.Task[asyncpg.Connection]] = set()
         # Attempts whose statements have timed out; later statements take them over.
         self._abandoned: deque[asyncio.Task[asyncpg.Connection]] = deque()
@@ -176,6 +178,8 @@ class Sessions:
         for host in hosts:
             try:
                 async with asyncio.timeout(HOST_S):
+                    if name := name_of(host):
+                        await self._lookups.wait(name)
                     connection = await self._made(host)
             except asyncpg.exceptions.ClientConfigurationError:
                 raise
@@ -245,6 +249,7 @@ class Sessions:
 
     async def close(self) -> None:
         """End all attempts, and close the connections that no statement has taken over."""
+        self._lookups.close()
         for attempt in self._attempts:
             attempt.cancel()
         if self._attempts:
