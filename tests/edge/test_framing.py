@@ -63,6 +63,7 @@ BAD = {
     "folded length": b"Content-Length:\r\n 5\r\n",
     "line feed": b"X: y\nContent-Length: 5\r\n",
     "carriage return": b"X: y\rContent-Length: 5\r\n",
+    "carriage return inside, line feed at the end": b"X: y\rContent-Length: 5\nX: z\r\n",
     "nul": b"X: y\x00\r\n",
     "control": b"X: \x1b[31m\r\n",
     "second host": b"Host: other\r\n",

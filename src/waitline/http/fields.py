@@ -11,8 +11,11 @@ TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 
 FIELD = Text("헤더 필드가 올바르지 않습니다.", "a header field is not valid")
 
-# Quantifiers are possessive, so that no text makes the match take more than linear time.
-_FIELD = re.compile(rb"^(" + TOKEN + rb"++):[ \t]*+([^\x00-\x08\x0a-\x1f\x7f]*+)\r\n", re.MULTILINE)
+# Quantifiers are possessive, so that no text makes the match take more than linear time. A value
+# ends with its carriage return: to match any byte is twice as fast as to match those of a set.
+_FIELD = re.compile(rb"^(" + TOKEN + rb"++):[ \t]*+(.*+)(?<=\r)\n", re.MULTILINE)
+_VALUE_BYTES = bytes(code for code in range(256) if (code >= 0x20 and code != 0x7F) or code == 0x09)
+_AROUND = b" \t\r"
 _FOLD = re.compile(rb"\r\n[ \t]++")
 _FOLDED = re.compile(rb"^([^:\r\n]*+):[^\r\n]*+\r\n(?=[ \t])", re.MULTILINE)
 
@@ -42,15 +45,13 @@ def parse_fields(data: bytes, start: int, end: int, limits: EdgeLimits) -> dict[
         RequestMalformed: One is not well-formed.
         FieldsTooLarge: There are too many.
     """
-    found = _FIELD.findall(data, start, end)
+    found, block = _FIELD.findall(data, start, end), data[start:end]
     # Each match is one line from its begin to its end; any other line has none.
-    if len(found) != data.count(b"\n", start, end):
-        found = _unfolded(data[start:end])
+    if not _breaks(block, len(found)):
+        found = _unfolded(block)
     if len(found) > limits.fields:
         raise FieldsTooLarge
-    if data.find(b" \r", start, end) >= 0 or data.find(b"\t\r", start, end) >= 0:
-        found = [(name, value.rstrip(b" \t")) for name, value in found]
-    fields = {name.lower(): value for name, value in found}
+    fields = {name.lower(): value.rstrip(_AROUND) for name, value in found}
     if len(fields) != len(found):
         fields = _joined(found)
     return fields
@@ -69,9 +70,14 @@ def _unfolded(block: bytes) -> list[tuple[bytes, bytes]]:
         raise RequestMalformed(FIELD)
     block = _FOLD.sub(b" ", block)
     found: list[tuple[bytes, bytes]] = _FIELD.findall(block)
-    if len(found) != block.count(b"\n"):
+    if not _breaks(block, len(found)):
         raise RequestMalformed(FIELD)
     return found
+
+
+def _breaks(block: bytes, lines: int) -> bool:
+    """Return whether a section has this many lines, and no control characters but their ends."""
+    return block.translate(None, _VALUE_BYTES) == b"\r\n" * lines
 
 
 def _joined(found: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
@@ -82,7 +88,7 @@ def _joined(found: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """
     fields: dict[bytes, bytes] = {}
     for given, value in found:
-        name, value = given.lower(), value.rstrip(b" \t")  # noqa: PLW2901 - the same, tidied
+        name, value = given.lower(), value.rstrip(_AROUND)  # noqa: PLW2901 - the same, tidied
         before = fields.get(name)
         if before is None:
             fields[name] = value
