@@ -15,11 +15,12 @@ from waitline.http.problem_responses import ProblemResponses
 from waitline.http.problems import ProblemTable
 from waitline.http.protocol import Protocol
 from waitline.http.requests import (
+    HotHandler,
     Receive,
     Request,
     Scope,
 )
-from waitline.http.responses import Answer, Send
+from waitline.http.responses import Answer, Send, kept_answer
 from waitline.http.server import UVICORN_OPTIONS
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.process_metrics import ProcessMetrics
@@ -37,6 +38,8 @@ ANSWERS = {
     "refused": Answer(503, JSON, "대기열".encode()),
     "empty": Answer(200, JSON, b""),
     "unmodified": Answer(304, ((b"etag", b'"1"'),), b""),
+    "kept": kept_answer(Answer(200, (*JSON, (b"x-a", b"1")), b'{"a":2}')),
+    "kept-empty": kept_answer(Answer(204, ((b"x-a", b"1"),), b"")),
 }
 
 
@@ -59,8 +62,10 @@ class App:
                 **{f"/{name}": {"GET": self._kept(answer)} for name, answer in ANSWERS.items()},
                 "/echo": {"POST": self.echo},
                 "/seen": dict.fromkeys(("GET", "POST", "DELETE"), self.seen),
+                "/now/seen": dict.fromkeys(("GET", "POST", "DELETE"), self.seen_now),
                 "/slow": {"GET": self.slow},
                 "/broken": {"GET": self.broken},
+                "/now/broken": {"GET": self.broken_now},
                 "/cancelled": {"GET": self.cancelled},
             },
             parameter_routes=[
@@ -78,11 +83,11 @@ class App:
         await self.dispatcher(scope, receive, send)
 
     @staticmethod
-    def _kept(answer: Answer) -> Callable[[Request], Coroutine[Any, Any, Answer]]:
+    def _kept(answer: Answer) -> HotHandler:
         async def handler(_request: Request) -> Answer:
             return answer
 
-        return handler
+        return (lambda _: answer) if answer.fields else handler
 
     async def echo(self, request: Request) -> Answer:
         return Answer(200, JSON, request.body)
@@ -96,6 +101,9 @@ class App:
         return Answer(200, JSON, request.query_string)
 
     async def broken(self, _request: Request) -> Answer:
+        raise KeyError("a bug")
+
+    def broken_now(self, _request: Request) -> Answer:
         raise KeyError("a bug")
 
     async def cancelled(self, _request: Request) -> Answer:
@@ -119,6 +127,9 @@ class App:
         return Answer(200, JSON, request.path.encode())
 
     async def seen(self, request: Request) -> Answer:
+        return Answer(200, JSON, described(request))
+
+    def seen_now(self, request: Request) -> Answer:
         return Answer(200, JSON, described(request))
 
     async def rest(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -119,6 +119,7 @@ def test_requests_sent_ahead_are_answered_in_order() -> None:
     ("path", "status"),
     [
         ("/broken", b"500"),
+        ("/now/broken", b"500"),
         ("/cancelled", b"503"),
         ("/tasks/broken", b"500"),
         ("/tasks/cancelled", b"503"),

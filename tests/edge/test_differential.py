@@ -1,4 +1,4 @@
-"""Generated streams of bytes: both ways answer as the judge reads RFC 9112."""
+"""Generated streams of bytes: all ways answer as the judge reads RFC 9112."""
 
 import random
 import re
@@ -228,8 +228,8 @@ def run_many(seed: int, requests: int) -> None:
         done = 0
         while done < requests:
             parts = generator.stream()
-            hot, framework = [b"/"] * len(parts), [b"/framework/"] * len(parts)
-            for ways in (hot, framework, generator.mixed(hot + framework)):
+            hot, now, framework = ([way] * len(parts) for way in (b"/", b"/now/", b"/framework/"))
+            for ways in (hot, framework, generator.mixed(hot + now + framework)):
                 text = b"".join(
                     part.replace(MARK, way) for part, way in zip(parts, ways, strict=False)
                 )

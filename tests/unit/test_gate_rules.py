@@ -7,15 +7,19 @@ from typing import Any
 
 import pytest
 
-from waitline.gate.model import (
-    DOCUMENT_BYTES_MAX,
+from waitline.gate.matching import (
+    ADDRESS_CHARS_CACHED,
     CompiledRules,
     Pattern,
+    SiteRequest,
+    cookie_values,
+    normal_path,
+)
+from waitline.gate.model import (
+    DOCUMENT_BYTES_MAX,
     ProtectionInvalid,
     RuleSet,
-    SiteRequest,
     encode_document,
-    normal_path,
     parse_document,
 )
 
@@ -32,15 +36,12 @@ def asked(
     method: str = "GET",
     host: str = "shop.example",
     headers: Mapping[str, str] = MappingProxyType({}),
-    cookies: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    cookies: str = "",
 ) -> SiteRequest:
-    return SiteRequest(
-        method,
-        host,
-        normal_path(path),
-        headers.get,
-        lambda name: cookies.get(name, ()),
-    )
+    fields = {name.encode(): value.encode() for name, value in headers.items()}
+    if cookies:
+        fields[b"cookie"] = cookies.encode()
+    return SiteRequest(method, host, normal_path(path), fields)
 
 
 @pytest.mark.parametrize(
@@ -115,9 +116,7 @@ def test_a_path_in_its_normal_form(path: str, normal: str) -> None:
         pytest.param(
             {"header": {"x-app": ["a"]}}, asked(headers={"x-app": "A"}), False, id="value's case"
         ),
-        pytest.param(
-            {"cookie": {"vip": ["1"]}}, asked(cookies={"vip": ("0", "1")}), True, id="cookie"
-        ),
+        pytest.param({"cookie": {"vip": ["1"]}}, asked(cookies="vip=0; vip=1"), True, id="cookie"),
         pytest.param({"cookie": {"vip": ["1"]}}, asked(), False, id="no cookie"),
     ],
 )
@@ -136,6 +135,49 @@ def test_the_first_match_wins() -> None:
     )
     found = [rules.match(asked(path)) for path in ("/buy/a.css", "/buy/1", "/")]
     assert [rule and rule.name for rule in found] == ["files", "checkout", "rest"]
+
+
+def test_one_address_with_other_fields_each_time() -> None:
+    rules = CompiledRules(
+        parsed(
+            {**QUEUE, "name": "app", "when": {"path": ["/buy/*"], "header": {"x-app": ["1"]}}},
+            {**QUEUE, "name": "vip", "when": {"path": ["/buy/*"], "cookie": {"vip": ["1"]}}},
+            {**QUEUE, "name": "rest", "when": {"path": ["/buy/*"], "method": ["GET"]}},
+        )
+    )
+    # Addresses are cached, short ones alone.
+    for path in ("/buy/1", "/buy/" + "1" * ADDRESS_CHARS_CACHED):
+        requests = [
+            asked(path),
+            asked(path, headers={"x-app": "1"}),
+            asked(path, cookies="vip=1"),
+            asked(path, method="POST"),
+            asked(path),
+        ]
+        found = [rules.match(one) for one in requests]
+        assert [rule and rule.name for rule in found] == ["rest", "app", "vip", None, "rest"]
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("a=1", ["1"]),
+        ("a=", [""]),
+        ("a=1; a=2;a=3", ["1", "2", "3"]),
+        ("b=2; a=1", ["1"]),
+        ("b=2;\t a=1 ;c=3", ["1"]),
+        (" a= 1", ["1"]),
+        ("a=b=c", ["b=c"]),
+        ("xa=1; a =2; -a=3", []),
+        ("b=a=1; b=; a", []),
+        ("a=a=1", ["a=1"]),
+        ("a=1 a=2", ["1 a=2"]),
+        ("A=1", []),
+        ("", []),
+    ],
+)
+def test_cookies_of_a_name(field: str, values: list[str]) -> None:
+    assert cookie_values(field.encode(), b"a") == values
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,8 @@ from typing import Any
 
 import pytest
 
-from waitline.gate.model import (
-    CompiledRules,
-    Pattern,
-    ProtectionInvalid,
-    SiteRequest,
-    encode_document,
-    normal_path,
-    parse_document,
-)
+from waitline.gate.matching import CompiledRules, Pattern, SiteRequest, normal_path
+from waitline.gate.model import ProtectionInvalid, encode_document, parse_document
 from waitline.gate.returns import pass_mark
 from waitline_connect.rules import Rules
 
@@ -23,14 +16,9 @@ VECTORS = json.loads((ROOT / "connectors" / "vectors.json").read_text("utf-8"))
 
 
 def site_request(row: dict[str, Any]) -> SiteRequest:
-    pairs = [pair.strip().partition("=") for pair in row["headers"].get("cookie", "").split(";")]
-    return SiteRequest(
-        row["method"],
-        row["host"].lower().partition(":")[0],
-        normal_path(row["target"]),
-        row["headers"].get,
-        lambda name: [value for found, _, value in pairs if found == name],
-    )
+    host = row["host"].lower().partition(":")[0]
+    fields = {name.encode(): value.encode() for name, value in row["headers"].items()}
+    return SiteRequest(row["method"], host, normal_path(row["target"]), fields)
 
 
 def test_paths() -> None:

@@ -4,8 +4,8 @@ They use Valkey directly, so they also work while no service runs.
 """
 
 import json
+import os
 from collections.abc import Callable
-from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -15,25 +15,24 @@ from rich.table import Table
 
 from waitline import settings as chosen
 from waitline.cli import options
+from waitline.gate.matching import CompiledRules, SiteRequest, normal_path
 from waitline.gate.model import (
     DOCUMENT_BYTES_MAX,
     Action,
-    CompiledRules,
     ProtectionChanged,
     ProtectionInvalid,
     Rule,
     RuleMode,
     RuleSet,
-    SiteRequest,
     When,
     encode_document,
-    normal_path,
     parse_document,
 )
 from waitline.gate.store import Protection
 from waitline.kernel.documents import parse_json
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.escapes import json_line
+from waitline.kernel.ids import RoomId
 from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal
 from waitline.queue.rooms import Rooms
@@ -91,7 +90,7 @@ def add(
         name or room.strip() or "bypass",
         Action.BYPASS if bypass else Action.QUEUE,
         When(host=tuple(host or ()), path=tuple(path or ())),
-        room,
+        RoomId(room),
     )
     rule = _checked(rule)
 
@@ -248,7 +247,7 @@ def _checked(rule: Rule) -> Rule:
 async def _missing_rooms(store: ValkeyClient, document: RuleSet) -> list[str]:
     """Return the rooms that rules name and that do not exist."""
     names = sorted({rule.room for rule in document.rules if rule.room})
-    known = await Rooms(store).listed(names) if names else []  # type: ignore[arg-type]
+    known = await Rooms(store).listed(names) if names else []
     return [name for name, there in zip(names, known, strict=True) if not there]
 
 
@@ -284,22 +283,17 @@ def _request(url: str, method: str, headers: list[str], cookies: list[str]) -> S
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise Misconfigured("URL: must be a whole address, such as https://shop.example/buy/1")
-    fields: dict[str, str] = {}
+    fields: dict[bytes, bytes] = {}
     for line in headers:
         name, colon, value = line.partition(":")
         if not colon:
             raise Misconfigured(f"--header: {line!r} must be written 'Name: value'")
-        fields[name.strip().lower()] = value.strip()
-    given: SimpleCookie = SimpleCookie("; ".join(cookies))
-    if len(given) != len(cookies):
+        fields[os.fsencode(name.strip().lower())] = os.fsencode(value.strip())
+    if any(";" in cookie or "=" not in cookie for cookie in cookies):
         raise Misconfigured("--cookie: must be written name=value, once per cookie")
-    return SiteRequest(
-        method.upper(),
-        parts.hostname,
-        normal_path(parts.path or "/"),
-        fields.get,
-        lambda name: (given[name].value,) if name in given else (),
-    )
+    if cookies:
+        fields[b"cookie"] = os.fsencode("; ".join(cookies))
+    return SiteRequest(method.upper(), parts.hostname, normal_path(parts.path or "/"), fields)
 
 
 def _fetch(settings: Settings) -> RuleSet:

@@ -1,14 +1,7 @@
-"""Protection rules: patterns over a request, first match wins. Pure.
+"""Protection rules: their document, and what makes it valid. Pure."""
 
-A pattern is literal text in which `*` stands for any run of characters. It is matched piece by
-piece from the left, in linear time: what visitors send never makes it slow.
-"""
-
-import re
-from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
-from typing import Final, NamedTuple
-from urllib.parse import unquote
+from typing import Final
 
 import msgspec
 
@@ -23,7 +16,7 @@ from waitline.kernel.ids import (
 )
 
 RULES_MAX: Final = 100
-"""Most rules: each request of the site is compared with them one by one, 0.3 µs each."""
+"""Most rules: an address that is not cached is compared with them one by one, 0.3 µs each."""
 
 PATTERNS_MAX: Final = 20
 """Most patterns of one field of a rule."""
@@ -39,8 +32,6 @@ NAME_CHARS_MAX: Final = 64
 
 DOCUMENT_BYTES_MAX: Final = 65_536
 """Longest document, in bytes: every worker and every connector fetches it again when it changes."""
-
-_SLASHES = re.compile("/{2,}")
 
 
 class ProtectionInvalid(Refused):
@@ -130,7 +121,7 @@ class Rule(
     name: str
     action: Action
     when: When = When()
-    room: str = ""
+    room: RoomId = RoomId("")
     mode: RuleMode = RuleMode.ENFORCE
     when_unreachable: WhenUnreachable = WhenUnreachable.OPEN
     bind: bool = False
@@ -151,90 +142,6 @@ class RuleSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     version: int
     rules: tuple[Rule, ...] = ()
-
-
-class SiteRequest(NamedTuple):
-    """One request of the protected site.
-
-    Attributes:
-        method: In upper case.
-        host: In lower case, without a port.
-        path: The normal path.
-        header: Returns a header's value by its name in lower case, or `None`.
-        cookies: Returns the values of the cookies with a name.
-    """
-
-    method: str
-    host: str
-    path: str
-    header: Callable[[str], str | None]
-    cookies: Callable[[str], Sequence[str]]
-
-
-class Pattern(NamedTuple):
-    """A pattern, cut at its stars.
-
-    Attributes:
-        prefix: Text before the first star; the whole text if there is no star.
-        pieces: Texts between stars; `None` if there is no star.
-        suffix: Text after the last star.
-    """
-
-    prefix: str
-    pieces: tuple[str, ...] | None = None
-    suffix: str = ""
-
-    @classmethod
-    def of(cls, text: str) -> "Pattern":
-        """Return the pattern that a text describes."""
-        first, *others = text.split("*")
-        if not others:
-            return cls(first)
-        return cls(first, tuple(filter(None, others[:-1])), others[-1])
-
-    def matches(self, text: str) -> bool:
-        """Return whether a text fits."""
-        if self.pieces is None:
-            return text == self.prefix
-        start, end = len(self.prefix), len(text) - len(self.suffix)
-        if start > end or not text.startswith(self.prefix) or not text.endswith(self.suffix):
-            return False
-        for piece in self.pieces:
-            found = text.find(piece, start, end)
-            if found < 0:
-                return False
-            start = found + len(piece)
-        return True
-
-
-_Test = Callable[[SiteRequest], bool]
-
-
-class CompiledRules:
-    """The rules of a document, with their patterns compiled.
-
-    Args:
-        document: Checked by `parse_document`.
-
-    Attributes:
-        document: As given.
-        read_headers: Whether a rule looks at header fields other than Host and Cookie.
-    """
-
-    def __init__(self, document: RuleSet) -> None:
-        self.document = document
-        self.read_headers = any(rule.when.header or rule.when.agent for rule in document.rules)
-        self._compiled = [(rule, _tests(rule.when)) for rule in document.rules]
-
-    def match(self, request: SiteRequest) -> Rule | None:
-        """Return the first rule that matches a request, or `None`."""
-        for rule, tests in self._compiled:
-            for test in tests:
-                if not test(request):
-                    break
-            else:
-                return rule
-        return None
 
 
 def parse_document(text: bytes) -> RuleSet:
@@ -268,33 +175,6 @@ def encode_document(document: RuleSet) -> bytes:
     return msgspec.json.encode(document)
 
 
-def normal_path(path: str) -> str:
-    """Return the path that rules match: decoded once, without repeated slashes and dot segments.
-
-    Frameworks route the decoded path, so `/buy%2F1` is `/buy/1` here too. A backslash counts as a
-    slash, since browsers and several servers treat it so.
-
-    Source:
-        RFC 3986, sections 5.2.4 and 6.2.2.
-    """
-    if "%" in path or "\\" in path:
-        path = unquote(path).replace("\\", "/")
-    if "//" in path:
-        path = _SLASHES.sub("/", path)
-    if "/." not in path:
-        return path
-    kept: list[str] = []
-    segments = path.split("/")[1:]
-    for segment in segments:
-        if segment == "..":
-            del kept[-1:]
-        elif segment != ".":
-            kept.append(segment)
-    if segments[-1] in {".", ".."}:
-        kept.append("")
-    return "/" + "/".join(kept)
-
-
 def _checked_rule(number: int, rule: Rule) -> Rule:
     where = f"rules[{number}]"
     try:
@@ -318,7 +198,7 @@ def _checked_rule(number: int, rule: Rule) -> Rule:
 
 
 def _check_when(where: str, when: When) -> None:
-    fields: dict[str, Sequence[str]] = {
+    fields: dict[str, tuple[str, ...]] = {
         "host": when.host, "path": when.path, "method": when.method, "userAgent": when.agent,
         **{f"header.{name}": values for name, values in when.header.items()},
         **{f"cookie.{name}": values for name, values in when.cookie.items()},
@@ -343,45 +223,3 @@ def _check_pattern(where: str, pattern: str) -> None:
         raise ProtectionInvalid(f"{where}: a pattern {error}") from None
     if not 1 <= size <= PATTERN_BYTES_MAX:
         raise ProtectionInvalid(f"{where}: a pattern has 1 to {PATTERN_BYTES_MAX} bytes")
-
-
-def _tests(when: When) -> list[_Test]:
-    """Return the tests of a rule; those that are cheap and exclude most come first."""
-    tests: list[_Test] = []
-    if when.path:
-        path = _matcher(when.path)
-        tests.append(lambda request: path(request.path))
-    if when.host:
-        host = _matcher(one.lower() for one in when.host)
-        tests.append(lambda request: host(request.host))
-    if when.method:
-        method = _matcher(one.upper() for one in when.method)
-        tests.append(lambda request: method(request.method))
-    if when.agent:
-        agent = _matcher(one.lower() for one in when.agent)
-        tests.append(lambda request: agent((request.header("user-agent") or "").lower()))
-    tests += [_header_test(name.lower(), given) for name, given in when.header.items()]
-    tests += [_cookie_test(name, given) for name, given in when.cookie.items()]
-    return tests
-
-
-def _header_test(name: str, given: Sequence[str]) -> _Test:
-    matches = _matcher(given)
-
-    def test(request: SiteRequest) -> bool:
-        value = request.header(name)
-        return value is not None and matches(value)
-
-    return test
-
-
-def _cookie_test(name: str, given: Sequence[str]) -> _Test:
-    matches = _matcher(given)
-    return lambda request: any(map(matches, request.cookies(name)))
-
-
-def _matcher(texts: Iterable[str]) -> Callable[[str], bool]:
-    patterns = [Pattern.of(text) for text in texts]
-    if len(patterns) == 1:
-        return patterns[0].matches
-    return lambda text: any(pattern.matches(text) for pattern in patterns)

@@ -18,7 +18,7 @@ from waitline.http.limits import BODY_BYTES, EdgeLimits
 from waitline.http.observer import RequestObserver
 from waitline.http.problem_responses import ProblemResponses
 from waitline.http.problems import MethodUnknown
-from waitline.http.requests import App, Handler, Receive, Request, Scope
+from waitline.http.requests import App, HotHandler, Receive, Request, Scope
 from waitline.http.responses import Answer, Headers, Send, send_answer
 from waitline.kernel.process_metrics import ProcessMetrics
 
@@ -37,7 +37,7 @@ class HotRoute(NamedTuple):
 
     method: str
     route: str
-    handler: Handler
+    handler: HotHandler
     body_max: int = BODY_BYTES
     in_task: bool = False
 
@@ -54,7 +54,7 @@ class PathParameterRoute:
     """
 
     def __init__(
-        self, template: str, handler: Handler, *, exclusive: bool = False, in_task: bool = False
+        self, template: str, handler: HotHandler, *, exclusive: bool = False, in_task: bool = False
     ) -> None:
         self._prefix, _, end = template.partition("{")
         self._suffix = end.partition("}")[2]
@@ -107,7 +107,7 @@ class Dispatcher:
     def __init__(
         self,
         *,
-        routes: Mapping[str, Mapping[str, Handler]],
+        routes: Mapping[str, Mapping[str, HotHandler]],
         parameter_routes: Sequence[PathParameterRoute],
         fallback: App,
         tallies: ProcessMetrics,

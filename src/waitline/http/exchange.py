@@ -46,8 +46,13 @@ class HotExchange:
         if dispatcher.observer is not None:
             context = dispatcher.contexts.of(request)
             dispatcher.observer.began(context, request.headers, request.peer)
-        coroutine = self._route.handler(request)
-        if self._route.in_task:
+        try:
+            coroutine = self._route.handler(request)
+        except Exception as error:  # noqa: BLE001 - every failure gets its answer
+            coroutine = dispatcher.answer_error(error, request)
+        if isinstance(coroutine, Answer):
+            self._finish(coroutine)
+        elif self._route.in_task:
             protocol = self._protocol
             current = CURRENT.set(dispatcher.contexts.of(request))
             task = protocol.loop.create_task(coroutine)
@@ -55,9 +60,9 @@ class HotExchange:
             protocol.tasks.add(task)
             task.add_done_callback(protocol.tasks.discard)
             task.add_done_callback(self._finish_task)
-            return
-        self._coroutine = coroutine
-        self._step()
+        else:
+            self._coroutine = coroutine
+            self._step()
 
     def lost(self) -> None:
         """Continue: the call is completed, though its client is gone."""

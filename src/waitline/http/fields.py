@@ -14,7 +14,7 @@ FIELD = Text("헤더 필드가 올바르지 않습니다.", "a header field is n
 # Quantifiers are possessive, so that no text makes the match take more than linear time. A value
 # ends with its carriage return: to match any byte is twice as fast as to match those of a set.
 _FIELD = re.compile(rb"^(" + TOKEN + rb"++):[ \t]*+(.*+)(?<=\r)\n", re.MULTILINE)
-_VALUE_BYTES = bytes(code for code in range(256) if (code >= 0x20 and code != 0x7F) or code == 0x09)
+_VALUE_BYTES = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 _AROUND = b" \t\r"
 _FOLD = re.compile(rb"\r\n[ \t]++")
 _FOLDED = re.compile(rb"^([^:\r\n]*+):[^\r\n]*+\r\n(?=[ \t])", re.MULTILINE)

@@ -196,3 +196,5 @@ def checked_name(name: str, value: str) -> str:
 
 
 Handler = Callable[[Request], Coroutine[Any, Any, Answer]]
+HotHandler = Callable[[Request], Answer | Coroutine[Any, Any, Answer]]
+"""Answers at once, or returns a coroutine if something has to be awaited."""

@@ -1,6 +1,6 @@
 """Answers to requests, and their encoding for the socket."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
@@ -41,11 +41,19 @@ class Answer(msgspec.Struct, frozen=True):
         status: HTTP status.
         headers: Without `content-length`.
         body: Empty where the status allows none.
+        fields: The same headers as the lines of a response, of an answer that is kept and sent
+            often (`kept_answer`); otherwise empty.
     """
 
     status: int
     headers: Headers
     body: bytes
+    fields: bytes = b""
+
+
+def kept_answer(answer: Answer) -> Answer:
+    """Return an answer whose headers are packed once; the caller keeps it."""
+    return Answer(answer.status, answer.headers, answer.body, _lines(answer.headers))
 
 
 async def send_answer(send: Send, answer: Answer) -> None:
@@ -61,6 +69,7 @@ class ResponsePacker:
     def __init__(self) -> None:
         self._heads: dict[tuple[int, Headers], bytes] = {}
         self._server_headers: list[tuple[bytes, bytes]] = []
+        self._server_fields = b""
 
     def pack(
         self,
@@ -82,12 +91,22 @@ class ResponsePacker:
         if server_headers is not self._server_headers or len(self._heads) > HEADS_CACHED:
             self._heads.clear()
             self._server_headers = server_headers
-        head = self._heads.get((status, headers))
+            self._server_fields = _lines(server_headers)
+        fields = answer.fields
+        head = (
+            STATUS_LINE[status] + self._server_fields + fields
+            if fields
+            else self._heads.get((status, headers))
+        )
         if head is None:
-            lines = (b"%b: %b\r\n" % header for header in (*server_headers, *headers))
-            head = self._heads[status, headers] = STATUS_LINE[status] + b"".join(lines)
+            head = STATUS_LINE[status] + self._server_fields + _lines(headers)
+            self._heads[status, headers] = head
         if status in BODILESS:
             return b"%b%b\r\n" % (head, connection)
         if bodiless:
             return b"%b%bcontent-length: %d\r\n\r\n" % (head, connection, len(body))
         return b"%b%bcontent-length: %d\r\n\r\n%b" % (head, connection, len(body), body)
+
+
+def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    return b"".join(b"%b: %b\r\n" % header for header in headers)

@@ -3,15 +3,16 @@
 A pass is verified here, without a call to the store. Rules and departed places come from memory.
 """
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from http import HTTPStatus
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
+from waitline.gate.matching import cookie_values
 from waitline.gate.model import Action, ProxyUntrusted, Rule, RuleMode, WhenUnreachable
 from waitline.gate.returns import sign_return
 from waitline.http.client_address import UNIX, ClientAddresses
-from waitline.http.requests import Handler, Request
+from waitline.http.requests import HotHandler, Request
 from waitline.http.responses import Answer, Headers
 from waitline.kernel import telemetry
 from waitline.kernel.clock import Clock
@@ -25,22 +26,23 @@ from waitline.services.queue.gate_answers import (
     USED,
     admitting,
     cookie_kept,
+    kept,
     pass_cookie,
     pass_cookie_name,
     passing,
     redirecting,
     refusing,
     showing,
+    with_pass,
 )
 from waitline.services.queue.gate_browsers import Browser
-from waitline.services.queue.gate_state import GateState
+from waitline.services.queue.gate_state import GateState, Known
 from waitline.services.queue.now_serving import NowServingDocuments
 from waitline.services.queue.site_requests import (
     PARAMETER,
     Asked,
     Form,
     Kind,
-    cookie_values,
     parse_site_request,
     split_pass,
 )
@@ -53,10 +55,6 @@ ASKS_KEPT: Final = "kept"
 UNMATCHED: Final = "(none)"
 """Value of the label `rule` for requests that no rule matches."""
 
-KEPT_MS: Final = 2_000
-"""Longest time that nginx keeps an answer."""
-
-_KEPT: Final[Headers] = ((b"x-accel-expires", b"1"),)
 _NO_REFERRER: Final[Headers] = ((b"referrer-policy", b"no-referrer"),)
 
 
@@ -119,81 +117,87 @@ class GateCalls:
         self._clock = clock
         self._settings = settings
 
-    def routes(self) -> Mapping[str, Mapping[str, Handler]]:
+    def routes(self) -> Mapping[str, Mapping[str, HotHandler]]:
         """Return the handlers by path and method."""
         return {"/api/v1/gate": {"GET": self.decide}}
 
-    async def decide(self, request: Request) -> Answer:
-        """Answer whether a request of the site passes.
+    def decide(self, request: Request) -> Answer | Coroutine[Any, Any, Answer]:
+        """Answer whether a request of the site passes: at once, unless the store is to be asked.
 
         Raises:
             ProxyUntrusted: The caller is not a trusted proxy.
             InputInvalid: The proxy did not describe the request.
-            Unavailable: The rules are not known yet.
         """
         if not self._proxies.trusts(request.peer or UNIX):
             raise ProxyUntrusted
         asked = parse_site_request(request)
-        if asked.site.method == "OPTIONS" and b"access-control-request-method" in request.headers:
-            return _counted("preflight", "bypass", passing("bypass"))
-        rules = self._state.cached_rules(None) or await self._state.rules()
-        rule = rules.match(asked.site)
-        if rule is None:
-            return _counted(UNMATCHED, "unmatched", passing("unmatched"))
-        if rule.action is Action.BYPASS:
-            return _counted(rule.name, "bypass", passing("bypass"))
-        answer = await self._guard(request, asked, rule)
-        if asked.form is Form.NGINX_ANSWER and answer.status == HTTPStatus.NO_CONTENT:
-            # It passes by now: the client repeats its request, with its body.
-            return redirecting(asked, HTTPStatus.TEMPORARY_REDIRECT, asked.url)
-        return answer
+        site = asked.site
+        if site.method == "OPTIONS" and b"access-control-request-method" in site.fields:
+            return _decided(asked, "preflight", "bypass", passing("bypass"))
+        known = self._state.known(site)
+        return self._fetch(request, asked) if known is None else self._judge(request, asked, known)
 
-    async def _guard(self, request: Request, asked: Asked, rule: Rule) -> Answer:
-        """Answer a request that needs a pass."""
-        room = RoomId(rule.room)
-        if PARAMETER in asked.target:
-            handed = await self._hand_over(request, asked, rule, room)
-            if handed is not None:
-                return handed
-        shown = await self._shown(request, asked, rule, room)
-        if shown is not None:
-            more = self._kept(asked, shown)
-            if shown.half_ms <= self._clock.now_ms():
-                more = await self._slid(request, asked, rule, room, shown) or more
-            answer = admitting("pass", room, shown.visitor, shown.place, more)
-            return _counted(rule.name, "pass", answer)
-        if rule.mode is RuleMode.OBSERVE:
-            return _counted(rule.name, "observed", passing("observed"))
-        if asked.takes_place:
-            admitted = await self._walk_in(request, asked, rule, room)
-            if admitted is not None:
-                return _counted(rule.name, "standby", admitted)
-        return await self._refuse(request, asked, rule, room)
+    async def _fetch(self, request: Request, asked: Asked) -> Answer:
+        """Fetch rules and departed places, then answer.
 
-    def _kept(self, asked: Asked, shown: Presented) -> Headers:
-        """Return the field that lets nginx keep the answer to a good pass for a second.
-
-        nginx keeps it by method, address, cookies and pass, so no rule may look at other fields.
+        Raises:
+            Unavailable: The rules are not known yet.
         """
-        rules = self._state.cached_rules(None)
-        if asked.form is not Form.NGINX or rules is None or rules.read_headers:
-            return ()
-        # nginx counts in whole seconds: it keeps the answer for up to two.
-        return _KEPT if shown.expires_ms - self._clock.now_ms() > KEPT_MS else ()
+        answer = self._judge(request, asked, await self._state.fetch(asked.site))
+        return answer if isinstance(answer, Answer) else await answer
 
-    async def _slid(
-        self, request: Request, asked: Asked, rule: Rule, room: RoomId, shown: Presented
-    ) -> Headers:
-        """Return the Set-Cookie field with a new pass, if the visitor's stay slides now."""
+    def _judge(
+        self, request: Request, asked: Asked, known: Known
+    ) -> Answer | Coroutine[Any, Any, Answer]:
+        """Answer by what is known; the answer is a coroutine if the store is to be asked."""
+        rule = known.rule
+        if rule is None or rule.action is Action.BYPASS:
+            name, decision = (UNMATCHED, "unmatched") if rule is None else (rule.name, "bypass")
+            return _decided(asked, name, decision, passing(decision))
+        if PARAMETER in asked.target:
+            return self._arrive(request, asked, rule, known)
+        return self._guard(request, asked, rule, known)
+
+    async def _arrive(self, request: Request, asked: Asked, rule: Rule, known: Known) -> Answer:
+        """Answer a request whose address has a pass, or asks whether cookies are kept."""
+        handed = await self._hand_over(request, asked, rule, known)
+        if handed is not None:
+            return handed
+        answer = self._guard(request, asked, rule, known)
+        return answer if isinstance(answer, Answer) else await answer
+
+    def _guard(
+        self, request: Request, asked: Asked, rule: Rule, known: Known
+    ) -> Answer | Coroutine[Any, Any, Answer]:
+        """Answer a request that needs a pass, as `_judge`."""
+        shown = self._shown(request, asked, rule, known)
+        if shown is not None:
+            now_ms = self._clock.now_ms()
+            more = kept(asked, known.rules, shown.expires_ms - now_ms)
+            answer = with_pass(rule.room, shown.visitor, shown.place, more)
+            if shown.half_ms <= now_ms and self._slides(asked, rule, shown):
+                return self._slide(request, asked, rule, shown, answer)
+            return _decided(asked, rule.name, "pass", answer)
+        if rule.mode is RuleMode.OBSERVE:
+            return _decided(asked, rule.name, "observed", passing("observed"))
+        return self._hold(request, asked, rule)
+
+    def _slides(self, asked: Asked, rule: Rule, shown: Presented) -> bool:
+        """Return whether to ask the store to slide a stay."""
         # Only a cookie can be renewed.
-        if (TOKEN_HEADER in request.headers and not rule.bind) or asked.form is Form.NGINX_ANSWER:
-            return ()
-        document = self._documents.cached(room)
+        if TOKEN_HEADER in asked.site.fields and not rule.bind:
+            return False
+        document = self._documents.cached(rule.room)
         if document is not None and not document.survey.rules.limits.stay_ms:
-            return ()
+            return False
         # The call may wait for the store, so each pass gets here seldom.
-        if not self._state.begin_slide(room, shown):
-            return ()
+        return asked.form is not Form.NGINX_ANSWER and self._state.begin_slide(rule.room, shown)
+
+    async def _slide(
+        self, request: Request, asked: Asked, rule: Rule, shown: Presented, answer: Answer
+    ) -> Answer:
+        """Answer with a new pass if the visitor's stay slides now, otherwise as without."""
+        room = rule.room
         try:
             slot, token = await self._visits.slide(
                 room,
@@ -203,16 +207,33 @@ class GateCalls:
             )
         except (Refused, Unavailable):
             # The pass is good until it ends.
-            return ()
-        if token is None:
-            return ()
-        browser = Browser.of(request, asked) if rule.bind else None
-        return self._cookies(asked, room, token, slot.expires_ms, browser)
+            return _decided(asked, rule.name, "pass", answer)
+        if token is not None:
+            browser = Browser.of(request, asked) if rule.bind else None
+            cookies = self._cookies(asked, room, token, slot.expires_ms, browser)
+            answer = admitting("pass", room, shown.visitor, shown.place, cookies)
+        return _decided(asked, rule.name, "pass", answer)
 
-    async def _walk_in(
-        self, request: Request, asked: Asked, rule: Rule, room: RoomId
-    ) -> Answer | None:
+    async def _hold(self, request: Request, asked: Asked, rule: Rule) -> Answer:
+        """Answer a request without a pass: admit its visitor without a line, or refuse it."""
+        if asked.takes_place:
+            admitted = await self._walk_in(request, asked, rule)
+            if admitted is not None:
+                return _decided(asked, rule.name, "standby", admitted)
+        try:
+            page = await self._page(asked, rule)
+        except Unavailable:
+            if rule.when_unreachable is WhenUnreachable.CLOSED:
+                raise
+            return _decided(asked, rule.name, "open", passing("open"))
+        decision = "redirect" if asked.kind is Kind.PAGE else "refused"
+        cookie = Browser.of(request, asked).cookie(asked, alone=True) if rule.bind else ()
+        answer = refusing(asked, page, request.language, cookie)
+        return _decided(asked, rule.name, decision, answer)
+
+    async def _walk_in(self, request: Request, asked: Asked, rule: Rule) -> Answer | None:
         """Admit the visitor without a line, if the room stands by; `None` if it has to wait."""
+        room = rule.room
         browser = Browser.of(request, asked) if rule.bind else None
         try:
             visitor, slot, token = await self._visits.walk_in(room, request)
@@ -229,7 +250,7 @@ class GateCalls:
     ) -> Headers:
         """Return the fields that keep a pass until it ends, for one browser if there is one."""
         left_s = (expires_ms - self._clock.now_ms()) // 1_000
-        secure = asked.scheme == "https"
+        secure = asked.is_secure
         if browser is None:
             return pass_cookie(room, token, left_s, secure=secure)
         value = browser.bound(self._settings.site_key, token)
@@ -238,66 +259,63 @@ class GateCalls:
             *browser.cookie(asked, alone=False),
         )
 
-    async def _shown(
-        self, request: Request, asked: Asked, rule: Rule, room: RoomId
-    ) -> Presented | None:
+    def _shown(self, request: Request, asked: Asked, rule: Rule, known: Known) -> Presented | None:
         """Return what the request's pass proves, from its header or cookie, or `None`.
 
         A bound pass counts with its browser's cookie alone.
         """
-        header = None if rule.bind else request.headers.get(TOKEN_HEADER)
+        fields = request.headers
+        header = None if rule.bind else fields.get(TOKEN_HEADER)
         if header is not None:
-            return await self._live(header.decode("latin-1"), room)
-        cookies = request.headers.get(b"cookie")
+            return self._live(header.decode("latin-1"), rule, known)
+        cookies = fields.get(b"cookie")
         if cookies is None:
             return None
-        name = pass_cookie_name(room, secure=asked.scheme == "https")
         browser = Browser.of(request, asked) if rule.bind else None
-        for value in cookie_values(cookies, name):
+        for value in cookie_values(cookies, pass_cookie_name(rule.room, secure=asked.is_secure)):
             if browser is not None and not browser.is_bound(self._settings.site_key, value):
                 continue
-            shown = await self._live(value.partition("~")[0], room)
+            shown = self._live(value.partition("~")[0], rule, known)
             if shown is not None:
                 return shown
         return None
 
-    async def _live(self, token: str, room: RoomId) -> Presented | None:
+    def _live(self, token: str, rule: Rule, known: Known) -> Presented | None:
         """Return what a pass proves while its stay lasts, or `None`."""
-        shown = self._who.presented(token, room)
+        shown = self._who.presented(token, rule.room)
         if shown is None or shown.expires_ms <= self._clock.now_ms():
             return None
-        return None if await self._state.has_departed(room, shown.place) else shown
+        return None if shown.place in known.departed else shown
 
     async def _hand_over(
-        self, request: Request, asked: Asked, rule: Rule, room: RoomId
+        self, request: Request, asked: Asked, rule: Rule, known: Known
     ) -> Answer | None:
         """Return the redirect that turns the pass of an address into a cookie, or `None`.
 
         Where passes are bound, the browser claims the stay first.
         """
+        room = rule.room
         token, url = split_pass(asked.url)
         if token == ASKS_KEPT:
-            kept = cookie_kept(asked, room, url, request.language)
-            return kept and _counted(rule.name, "handover", kept)
-        shown = None if token is None else await self._live(token, room)
+            found = cookie_kept(asked, room, url, request.language)
+            return found and _decided(asked, rule.name, "handover", found)
+        shown = None if token is None else self._live(token, rule, known)
         if token is None or shown is None:
             return None
         browser = Browser.of(request, asked) if rule.bind else None
         try:
-            if browser is not None and not await self._claim(asked, rule, room, shown, browser):
+            if browser is not None and not await self._claim(asked, rule, shown, browser):
                 return None
         except PassUsed:
-            return await self._refuse_used(request, asked, rule, room)
+            return await self._refuse_used(request, asked, rule, known)
         if not (asked.site.cookies(KEPT_COOKIE) or (browser and browser.known)):
             # Without cookies the line would hand the visitor over again and again.
             url += f"{'&' if '?' in url else '?'}{PARAMETER}={ASKS_KEPT}"
         cookies = self._cookies(asked, room, token, shown.expires_ms, browser)
         answer = redirecting(asked, HTTPStatus.SEE_OTHER, url, cookies, _NO_REFERRER)
-        return _counted(rule.name, "handover", answer)
+        return _decided(asked, rule.name, "handover", answer)
 
-    async def _claim(
-        self, asked: Asked, rule: Rule, room: RoomId, shown: Presented, browser: Browser
-    ) -> bool:
+    async def _claim(self, asked: Asked, rule: Rule, shown: Presented, browser: Browser) -> bool:
         """Claim a visitor's stay for a browser; return whether the pass counts.
 
         Only with a page: previews of links must not claim it.
@@ -309,7 +327,7 @@ class GateCalls:
         if not asked.takes_place:
             return False
         try:
-            await self._visits.claim(room, (shown.visitor, shown.stay), browser.secret)
+            await self._visits.claim(rule.room, (shown.visitor, shown.stay), browser.secret)
         except (TimeRanOut, TokenRejected, VisitorUnknown):
             return False
         except Unavailable:
@@ -318,7 +336,7 @@ class GateCalls:
         return True
 
     async def _refuse_used(
-        self, request: Request, asked: Asked, rule: Rule, room: RoomId
+        self, request: Request, asked: Asked, rule: Rule, known: Known
     ) -> Answer | None:
         """Answer a page whose pass another browser has claimed; `None` if it passes all the same.
 
@@ -326,27 +344,17 @@ class GateCalls:
         """
         if rule.mode is RuleMode.OBSERVE:
             return None
-        if await self._shown(request, asked, rule, room) is not None:
+        if self._shown(request, asked, rule, known) is not None:
             url = split_pass(asked.url)[1]
             answer = redirecting(asked, HTTPStatus.SEE_OTHER, url, (), _NO_REFERRER)
-            return _counted(rule.name, "handover", answer)
-        page = await self._page(asked, rule, room)
+            return _decided(asked, rule.name, "handover", answer)
+        page = await self._page(asked, rule)
         answer = showing(asked, HTTPStatus.FORBIDDEN, USED, page, request.language)
-        return _counted(rule.name, "refused", answer)
+        return _decided(asked, rule.name, "refused", answer)
 
-    async def _refuse(self, request: Request, asked: Asked, rule: Rule, room: RoomId) -> Answer:
-        try:
-            page = await self._page(asked, rule, room)
-        except Unavailable:
-            if rule.when_unreachable is WhenUnreachable.CLOSED:
-                raise
-            return _counted(rule.name, "open", passing("open"))
-        decision = "redirect" if asked.kind is Kind.PAGE else "refused"
-        cookie = Browser.of(request, asked).cookie(asked, alone=True) if rule.bind else ()
-        return _counted(rule.name, decision, refusing(asked, page, request.language, cookie))
-
-    async def _page(self, asked: Asked, rule: Rule, room: RoomId) -> str:
+    async def _page(self, asked: Asked, rule: Rule) -> str:
         """Return the address of the waiting page, with the signed way back."""
+        room = rule.room
         page = f"{self._queue(asked)}/rooms/{quote(room, safe='')}"
         if not rule.names_hosts and asked.site.host != await self._shop_host(room):
             # The Host field of a stranger must not decide where we send visitors.
@@ -379,6 +387,10 @@ class GateCalls:
         return f"http://{asked.site.host}:{settings.queue_port}"
 
 
-def _counted(rule: str, decision: str, answer: Answer) -> Answer:
+def _decided(asked: Asked, rule: str, decision: str, answer: Answer) -> Answer:
+    """Count a decision and return its answer."""
     telemetry.GATE_DECISIONS.add(1, rule, decision)
+    if asked.form is Form.NGINX_ANSWER and answer.status == HTTPStatus.NO_CONTENT:
+        # It passes by now: the client repeats its request, with its body.
+        return redirecting(asked, HTTPStatus.TEMPORARY_REDIRECT, asked.url)
     return answer

@@ -8,13 +8,17 @@ from urllib.parse import quote
 
 import msgspec
 
-from waitline.http.responses import JSON, Answer, Headers
+from waitline.gate.matching import CompiledRules
+from waitline.http.responses import JSON, Answer, Headers, kept_answer
 from waitline.http.texts import Language, Text
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.services.queue.site_requests import Asked, Form, Kind
 
 RETRY_AFTER_S: Final = 10
 """Retry-After of calls that need a pass, in s: a script cannot join the line by itself."""
+
+VISITORS_KEPT: Final = 4_096
+"""Visitors whose answer is kept per worker: packing it takes 3 µs, and a page has many files."""
 
 CODE: Final = "Q006"
 """Code of these answers; it is not a code of the wire contract."""
@@ -77,6 +81,10 @@ KEPT_COOKIE: Final = "waitline-kept"
 KEPT_S: Final = 86_400
 """How long it is kept, in s: a day, as long as a signed way back is valid."""
 
+KEPT_MS: Final = 2_000
+"""Longest time that nginx keeps an answer."""
+
+_KEPT: Final[Headers] = ((b"x-accel-expires", b"1"),)
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _RETRY: Final = (b"retry-after", b"%d" % RETRY_AFTER_S)
 _DECISION: Final = b"x-waitline-decision"
@@ -111,7 +119,14 @@ class Refusal(msgspec.Struct, frozen=True):
 @lru_cache(maxsize=16)
 def passing(decision: str) -> Answer:
     """Return the answer to a request that passes without a visitor."""
-    return Answer(HTTPStatus.NO_CONTENT.value, ((_DECISION, decision.encode("ascii")),), b"")
+    headers = ((_DECISION, decision.encode("ascii")),)
+    return kept_answer(Answer(HTTPStatus.NO_CONTENT.value, headers, b""))
+
+
+@lru_cache(maxsize=VISITORS_KEPT)
+def with_pass(room: RoomId, visitor: VisitorId, place: int, more: Headers) -> Answer:
+    """Return the answer to a request with a good pass; as `admitting`."""
+    return kept_answer(admitting("pass", room, visitor, place, more))
 
 
 def admitting(
@@ -127,20 +142,24 @@ def admitting(
         more: The Set-Cookie field with a new pass, or how long the answer may be kept.
     """
     headers = (
-        *_named(room, visitor, place),
+        (b"x-waitline-user", quote(visitor, safe="").encode("ascii")),
+        (b"x-waitline-room", quote(room, safe="").encode("ascii")),
+        (b"x-waitline-place", b"%d" % place),
         (_DECISION, decision.encode("ascii")),
         *more,
     )
     return Answer(HTTPStatus.NO_CONTENT.value, headers, b"")
 
 
-@lru_cache(maxsize=4_096)
-def _named(room: RoomId, visitor: VisitorId, place: int) -> Headers:
-    return (
-        (b"x-waitline-user", quote(visitor, safe="").encode("ascii")),
-        (b"x-waitline-room", quote(room, safe="").encode("ascii")),
-        (b"x-waitline-place", b"%d" % place),
-    )
+def kept(asked: Asked, rules: CompiledRules, left_ms: int) -> Headers:
+    """Return the field that lets nginx keep the answer to a good pass for a second.
+
+    nginx keeps it by method, address, cookies and pass, so no rule may look at other fields.
+    """
+    if asked.form is not Form.NGINX or rules.read_headers:
+        return ()
+    # nginx counts in whole seconds: it keeps the answer for up to two.
+    return _KEPT if left_ms > KEPT_MS else ()
 
 
 def redirecting(
@@ -225,7 +244,7 @@ def cookie_kept(asked: Asked, room: RoomId, url: str, language: Language) -> Ans
     """Answer whether the browser has kept the cookie: go on, or explain it; `None` for scripts."""
     if asked.kind not in {Kind.PAGE, Kind.FRAME}:
         return None
-    name = pass_cookie_name(room, secure=asked.scheme == "https").decode("ascii")
+    name = pass_cookie_name(room, secure=asked.is_secure).decode("ascii")
     if asked.site.cookies(name):
         return redirecting(asked, HTTPStatus.SEE_OTHER, url)
     return showing(asked, HTTPStatus.FORBIDDEN, COOKIES, url, language)

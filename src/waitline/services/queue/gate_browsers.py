@@ -5,10 +5,11 @@ import secrets
 from hmac import compare_digest
 from typing import Final, NamedTuple
 
+from waitline.gate.matching import cookie_values
 from waitline.gate.returns import pass_mark
 from waitline.http.requests import Request
 from waitline.http.responses import Headers
-from waitline.services.queue.site_requests import Asked, Form, cookie_values
+from waitline.services.queue.site_requests import Asked, Form
 
 BROWSER_S: Final = 400 * 86_400
 """How long, in s, a browser keeps its secret: the most that browsers allow."""
@@ -57,7 +58,7 @@ class Browser(NamedTuple):
         """
         if self.known:
             return ()
-        secure = b"; Secure" if asked.scheme == "https" else b""
+        secure = b"; Secure" if asked.is_secure else b""
         value = b"%b=%b; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax%b" % (
             _cookie_name(asked),
             self.secret.encode("ascii"),
@@ -69,4 +70,4 @@ class Browser(NamedTuple):
 
 
 def _cookie_name(asked: Asked) -> bytes:
-    return b"__Host-waitline-browser" if asked.scheme == "https" else b"waitline-browser"
+    return b"__Host-waitline-browser" if asked.is_secure else b"waitline-browser"

@@ -4,9 +4,11 @@ While the store does not answer, the last that was fetched counts.
 """
 
 import asyncio
-from typing import Final
+from contextlib import suppress
+from typing import Final, NamedTuple
 
-from waitline.gate.model import CompiledRules
+from waitline.gate.matching import CompiledRules, SiteRequest
+from waitline.gate.model import Rule
 from waitline.gate.store import Protection
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId
@@ -20,7 +22,6 @@ FRESH_S: Final = 1.0
 ROOMS_MAX: Final = 100
 """Rooms whose departed places are cached: as many as rules can name."""
 
-
 SLIDE_S: Final = 60.0
 """Shortest time between two attempts to slide a stay by the same pass, in s: a pass that cannot be
 renewed costs one call a minute. A new pass is half over later."""
@@ -28,6 +29,22 @@ renewed costs one call a minute. A new pass is half over later."""
 SLIDES_MAX: Final = 16_384
 """Passes whose last attempt is remembered, the oldest forgotten first; a forgotten one costs one
 call more."""
+
+NOBODY: Final[frozenset[int]] = frozenset()
+
+
+class Known(NamedTuple):
+    """What decides about a request.
+
+    Attributes:
+        rules: The rules.
+        rule: The one that matches the request, or `None`.
+        departed: The places that were left before their passes ended, in the rule's room.
+    """
+
+    rules: CompiledRules
+    rule: Rule | None
+    departed: frozenset[int]
 
 
 class GateState:
@@ -51,34 +68,37 @@ class GateState:
         self._last_rules: CompiledRules | None = None
         self._now_s = clock
         self._slides: dict[tuple[RoomId, Presented], float] = {}
-        # On the hot path: no wrapper around it.
-        self.cached_rules = self._rules.cached
 
-    async def rules(self) -> CompiledRules:
-        """Return the rules.
+    def known(self, site: SiteRequest) -> Known | None:
+        """Return what decides about a request, or `None` if it has to be fetched."""
+        rules = self._rules.cached(None)
+        if rules is None:
+            return None
+        rule = rules.match(site)
+        # A bypass rule has no room.
+        if rule is None or not rule.room:
+            return Known(rules, rule, NOBODY)
+        departed = self._departed.cached(rule.room)
+        return None if departed is None else Known(rules, rule, departed)
+
+    async def fetch(self, site: SiteRequest) -> Known:
+        """Return what decides about a request; nobody has departed if the store does not answer.
 
         Raises:
             Unavailable: The store does not answer, and has not since the worker began.
         """
-        cached = self.cached_rules(None)
-        if cached is not None:
-            return cached
         try:
-            return await self._rules.fetch(None)
+            rules = await self._rules.fetch(None)
         except Unavailable:
             if self._last_rules is None:
                 raise
-            return self._last_rules
-
-    async def has_departed(self, room: RoomId, place: int) -> bool:
-        """Return whether a place was left before its pass ended; no, if the store is silent."""
-        places = self._departed.cached(room)
-        if places is None:
-            try:
-                places = await self._departed.fetch(room)
-            except Unavailable:
-                return False
-        return place in places
+            rules = self._last_rules
+        rule = rules.match(site)
+        departed = NOBODY
+        if rule is not None and rule.room:
+            with suppress(Unavailable):
+                departed = await self._departed.fetch(rule.room)
+        return Known(rules, rule, departed)
 
     def begin_slide(self, room: RoomId, shown: Presented) -> bool:
         """Return whether a stay may slide by a pass now; if so, not again for `SLIDE_S`."""

@@ -1,12 +1,11 @@
 """Parser for the gate: the site's request, as a trusted proxy describes it in header fields."""
 
 import re
-from collections.abc import Callable
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from waitline.gate.model import SiteRequest, normal_path
+from waitline.gate.matching import ADDRESSES_CACHED, SiteRequest, normal_path
 from waitline.http.problems import InputInvalid
 from waitline.http.requests import MISSING, Request
 from waitline.http.speculation import is_speculative
@@ -18,8 +17,8 @@ NOT_A_FORM: Final = Text("nginx 또는 nginx-answer여야 합니다.", "must be 
 PARAMETER: Final = "waitline"
 """Query parameter with the pass, in the address that the waiting page hands over to."""
 
-PATHS_CACHED: Final = 4_096
-"""Normal paths cached per worker; most requests are for few pages."""
+ADDRESS_BYTES_CACHED: Final = 1_024
+"""Longest address that is cached: longer ones would let strangers fill the memory."""
 
 _FRAMES: Final = frozenset((b"iframe", b"frame", b"embed", b"object"))
 
@@ -53,9 +52,6 @@ class Asked(NamedTuple):
         scheme: http or https.
         authority: Host and port, as the client has sent them.
         target: Path and query, as the client has sent them.
-        kind: What it is for the visitor.
-        takes_place: Whether a visitor may be admitted with it: not with HEAD, Range or a prefetch,
-            nor in a frame of another site, which gets none of our cookies.
         form: How the proxy described it.
     """
 
@@ -63,8 +59,6 @@ class Asked(NamedTuple):
     scheme: str
     authority: str
     target: str
-    kind: Kind
-    takes_place: bool
     form: Form
 
     @property
@@ -72,14 +66,54 @@ class Asked(NamedTuple):
         """The absolute address."""
         return f"{self.scheme}://{self.authority}{self.target}"
 
+    @property
+    def is_secure(self) -> bool:
+        """Whether the client uses HTTPS."""
+        return self.scheme == "https"
+
+    @property
+    def kind(self) -> Kind:
+        """What it is for the visitor."""
+        method, fields = self.site.method, self.site.fields
+        shown = fields.get(b"sec-fetch-dest")
+        framed = shown in _FRAMES
+        navigates = framed or shown == b"document" or b"text/html" in fields.get(b"accept", b"")
+        if method == "GET":
+            if not navigates or b"range" in fields or is_speculative(fields):
+                return Kind.CALL
+            return Kind.FRAME if framed else Kind.PAGE
+        sent = navigates or fields.get(b"sec-fetch-mode") == b"navigate"
+        return Kind.FORM if sent and method not in {"HEAD", "OPTIONS"} else Kind.CALL
+
+    @property
+    def takes_place(self) -> bool:
+        """Whether a visitor may be admitted with it.
+
+        Not with HEAD, Range or a prefetch, nor in a frame of another site, which gets none of our
+        cookies.
+        """
+        kind = self.kind
+        if kind is Kind.FRAME:
+            return self.site.fields.get(b"sec-fetch-site") != b"cross-site"
+        return kind is Kind.PAGE
+
+
+class _Address(NamedTuple):
+    """Where a request goes: the parts of `Asked` and `SiteRequest` that other requests have too."""
+
+    method: str
+    scheme: str
+    authority: str
+    target: str
+    host: str
+    path: str
+
 
 _FORMS: Final = {
     b"": Form.FORWARDED,
     b"as=nginx": Form.NGINX,
     b"as=nginx-answer": Form.NGINX_ANSWER,
 }
-
-_normal_path = lru_cache(maxsize=PATHS_CACHED)(normal_path)
 
 
 def parse_site_request(request: Request) -> Asked:
@@ -94,34 +128,49 @@ def parse_site_request(request: Request) -> Asked:
     form = _FORMS.get(request.query_string)
     if form is None:
         raise InputInvalid("as", NOT_A_FORM)
-    headers = request.headers
+    fields = request.headers
     if form is Form.FORWARDED:
-        scheme = _last(headers.get(b"x-forwarded-proto", b"http"))
-        authority = _last(_required(headers, b"x-forwarded-host", "X-Forwarded-Host"))
-        target = _required(headers, b"x-forwarded-uri", "X-Forwarded-Uri").decode("latin-1")
-        method = headers.get(b"x-forwarded-method", b"GET")
-        name = "X-Forwarded-Uri"
+        host = _required(fields, b"x-forwarded-host", "X-Forwarded-Host")
+        target = _required(fields, b"x-forwarded-uri", "X-Forwarded-Uri")
+        method = fields.get(b"x-forwarded-method", b"GET")
+        scheme = fields.get(b"x-forwarded-proto", b"http")
+        known = len(target) + len(host) + len(method) + len(scheme) <= ADDRESS_BYTES_CACHED
+        parse = _forwarded if known else _forwarded.__wrapped__
+        found = parse(method, scheme, host, target)
     else:
-        original = _required(headers, b"x-original-url", "X-Original-URL").decode("latin-1")
-        found = _ORIGINAL.fullmatch(original)
-        name = "X-Original-URL"
-        if found is None:
-            raise InputInvalid(name, NOT_AN_ADDRESS)
-        scheme, authority, target = found[1], found[2], found[3] or "/"
-        method = headers.get(b"x-original-method", b"GET")
+        url = _required(fields, b"x-original-url", "X-Original-URL")
+        method = fields.get(b"x-original-method", b"GET")
+        known = len(url) + len(method) <= ADDRESS_BYTES_CACHED
+        found = (_original if known else _original.__wrapped__)(method, url)
+    site = SiteRequest(found.method, found.host, found.path, fields)
+    return Asked(site, found.scheme, found.authority, found.target, form)
+
+
+@lru_cache(maxsize=ADDRESSES_CACHED)
+def _forwarded(method: bytes, scheme: bytes, host: bytes, target: bytes) -> _Address:
+    text = target.decode("latin-1")
+    return _address("X-Forwarded-Uri", method, _last(scheme), _last(host), text)
+
+
+@lru_cache(maxsize=ADDRESSES_CACHED)
+def _original(method: bytes, url: bytes) -> _Address:
+    name = "X-Original-URL"
+    found = _ORIGINAL.fullmatch(url.decode("latin-1"))
+    if found is None:
+        raise InputInvalid(name, NOT_AN_ADDRESS)
+    return _address(name, method, found[1], found[2], found[3] or "/")
+
+
+def _address(name: str, method: bytes, scheme: str, authority: str, target: str) -> _Address:
     host = _host(authority)
     if host is None or scheme not in {"http", "https"} or _TARGET.fullmatch(target) is None:
         raise InputInvalid(name, NOT_AN_ADDRESS)
-    verb = method.decode("latin-1").upper()
-    site = SiteRequest(
-        verb, host, _normal_path(target.partition("?")[0]), _header(headers), _cookies(headers)
-    )
-    kind, takes_place = _kind(verb, headers)
-    return Asked(site, scheme, authority, target, kind, takes_place, form)
+    path = normal_path(target.partition("?")[0])
+    return _Address(method.decode("latin-1").upper(), scheme, authority, target, host, path)
 
 
-def _required(headers: dict[bytes, bytes], name: bytes, shown: str) -> bytes:
-    value = headers.get(name)
+def _required(fields: dict[bytes, bytes], name: bytes, shown: str) -> bytes:
+    value = fields.get(name)
     if not value:
         raise InputInvalid(shown, MISSING)
     return value
@@ -132,7 +181,6 @@ def _last(value: bytes) -> str:
     return value.rpartition(b",")[2].strip().decode("latin-1")
 
 
-@lru_cache(maxsize=1_024)
 def _host(authority: str) -> str | None:
     """Return the host of an authority in lower case, or `None` if it is not one."""
     if _AUTHORITY.fullmatch(authority) is None:
@@ -140,47 +188,6 @@ def _host(authority: str) -> str | None:
     if authority.startswith("["):
         return authority.partition("]")[0].lower() + "]"
     return authority.partition(":")[0].lower()
-
-
-def _header(headers: dict[bytes, bytes]) -> Callable[[str], str | None]:
-    def header(name: str) -> str | None:
-        value = headers.get(name.encode("latin-1", "replace"))
-        return None if value is None else value.decode("latin-1")
-
-    return header
-
-
-def _cookies(headers: dict[bytes, bytes]) -> Callable[[str], tuple[str, ...]]:
-    def cookies(name: str) -> tuple[str, ...]:
-        given = headers.get(b"cookie")
-        return () if given is None else cookie_values(given, name.encode("latin-1", "replace"))
-
-    return cookies
-
-
-def cookie_values(cookies: bytes, name: bytes) -> tuple[str, ...]:
-    """Return the values of the cookies with a name."""
-    if name not in cookies:
-        return ()
-    pairs = (pair.strip().partition(b"=") for pair in cookies.split(b";"))
-    return tuple(value.decode("latin-1") for found, _, value in pairs if found == name)
-
-
-def _kind(method: str, headers: dict[bytes, bytes]) -> tuple[Kind, bool]:
-    shown = headers.get(b"sec-fetch-dest")
-    framed = shown in _FRAMES
-    navigates = framed or shown == b"document" or b"text/html" in headers.get(b"accept", b"")
-    if method == "GET" and navigates:
-        if b"range" in headers or is_speculative(headers):
-            return Kind.CALL, False
-        if framed:
-            return Kind.FRAME, headers.get(b"sec-fetch-site") != b"cross-site"
-        return Kind.PAGE, True
-    if method not in {"GET", "HEAD", "OPTIONS"} and (
-        navigates or headers.get(b"sec-fetch-mode") == b"navigate"
-    ):
-        return Kind.FORM, False
-    return Kind.CALL, False
 
 
 @lru_cache(maxsize=1_024)
