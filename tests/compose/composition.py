@@ -96,6 +96,10 @@ class Composition:
 
         until(back, UP_S, f"{service} is started again")
 
+    def take_away(self, service: str) -> None:
+        """Kill a service's container, which nothing starts again."""
+        self.engine.run("kill", *self.containers(service))
+
     def _state(self, container: str) -> Any:  # noqa: ANN401 - JSON
         return json.loads(self.engine.run("inspect", container))[0]
 
