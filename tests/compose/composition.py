@@ -71,7 +71,7 @@ class Composition:
         )
 
     def script(self, name: str, *words: str) -> None:
-        """Run a script of deploy/compose, such as `roll`."""
+        """Run a script of deploy/compose: `roll` or `failover`."""
         command(self.folder / "compose" / name, *words, environment=self.environment)
 
     def containers(self, service: str) -> list[str]:

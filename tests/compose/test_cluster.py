@@ -1,4 +1,4 @@
-"""The composition with a standby of PostgreSQL and a Valkey cluster that fails over under load."""
+"""The composition with a Valkey cluster and a standby of PostgreSQL; both fail over under load."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -12,13 +12,14 @@ from tests.compose.composition import UP_S, Composition, Show, enter
 from tests.compose.composition import running as running_composition
 from tests.compose.engine import Engine, needed
 from tests.compose.proofs import BURST_ROOM, Proofs, Updates, inside
+from tests.http_client import Client
 from tests.until import until
 
 __all__ = ["inside"]
 
 pytestmark = [needed, pytest.mark.long]
 
-# Visitors of the load who enter at once; and answers that each phase of a failover waits
+# Visitors of the load who enter, or buy, at once; and answers that each phase of a failover waits
 # for. A visitor comes some time after the one before: what is counted stays countable.
 COMERS = 4
 ANSWERS = 20
@@ -127,3 +128,30 @@ class TestCluster(Proofs, Updates):
                 kept = (False, running.entered[room, user])
                 assert (again["isNewEntry"], again["position"]) == kept
         assert running.audits(BURST_ROOM) == []
+
+    def test_the_standby_replaces_the_primary_of_the_bookings_under_load(
+        self, running: Composition, show: Show
+    ) -> None:
+        with running.client() as client:
+            client.patience_s = UP_S
+            paid = running.paid
+            with load(lambda number: _buy(show, client, number), lambda: len(paid)) as more:
+                more()
+                running.take_away("postgres")
+                running.script("failover", "promote")
+                more()
+                running.script("failover", "rejoin")
+                more()
+            assert all(buyer.confirmed(client) for buyer in paid.values())
+            assert running.audits(show.room) == []
+        # The roles are kept, also by what was the primary at first.
+        running.compose("down")
+        running.up()
+        with running.client() as client:
+            assert all(buyer.confirmed(client) for buyer in paid.values())
+            show.buyer(client, "after-failover")
+        assert running.audits(show.room) == []
+
+
+def _buy(show: Show, client: Client, number: int) -> None:
+    show.buyer(client, f"buyer-{number}")
