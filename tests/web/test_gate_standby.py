@@ -45,6 +45,38 @@ def test_at_half_the_rate_no_visitor_sees_the_waiting_page(site: Gated) -> None:
     assert again.headers["x-waitline-room"] == room.name
 
 
+def test_at_twice_the_rate_all_queue_in_order_and_the_line_dissolves(site: Gated) -> None:
+    per_s = 2
+    room = standing_by(site, admitPerSecond=per_s, admitBurst=1)
+    until(lambda: passes(site.ask("/buy/1", **HTML)), SOON_S, "the bucket of a new room fills")
+    joined: list[str] = []
+
+    def waits() -> list[bool]:
+        # The latest first, since visitors are let in while this is read.
+        return [
+            room.status(name).json()["data"]["status"] == "WAITING" for name in reversed(joined)
+        ]
+
+    for number in range(16):
+        threading.Event().wait(1 / (2 * per_s))
+        answer = site.ask("/buy/1", **HTML)
+        if passes(answer):
+            assert not any(waits())
+        else:
+            assert answer.status_code == 302
+            joined.append(f"v{number}")
+            succeeded(room.enter(joined[-1]), 201)
+    assert joined
+
+    def all_are_in() -> bool:
+        found = waits()
+        assert found == sorted(found, reverse=True)
+        return not any(found)
+
+    until(all_are_in, SOON_S, "the line has had its turns")
+    until(lambda: passes(site.ask("/buy/1", **HTML)), SOON_S, "the line has dissolved")
+
+
 def test_beyond_its_capacity_all_queue_in_order_and_the_line_dissolves(site: Gated) -> None:
     room = standing_by(site, admitPerSecond=1000, activeMax=3)
     inside: list[httpx.Response] = []
