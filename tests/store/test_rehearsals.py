@@ -42,7 +42,9 @@ def used(room: Room) -> None:
     room.server.wait(room.line.subscribe(room.id, VisitorId("c")))
     room.server.wait(room.rooms.wake([room.id]))
     room.raw("HSET", room.keys.claims, "b", "2-0 browser")
-    room.raw("ZADD", room.keys.departed, 0, "2-0")
+    # Anew: what `leave` has written is forgotten with the short stay of this room.
+    room.raw("DEL", room.keys.departed)
+    room.raw("ZADD", room.keys.departed, 0, "2")
     room.raw("HSET", room.keys.addresses, "192.0.2.1", "1 1 0 1 0")
     room.raw("ZADD", room.keys.origins, 0, "192.0.2.0/24 192.0.2.1 c")
 
