@@ -89,7 +89,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFolder 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     refusals.attach(item)
-    if nextitem is not None and folder_of(nextitem.nodeid.partition("::")[0]) not in OFFICES:
+    if nextitem is None:
+        return
+    here, there = (folder_of(one.nodeid.partition("::")[0]) for one in (item, nextitem))
+    # A folder that is none of them may have a test that uses one.
+    if there != here and there not in OFFICES:
         _stop_offices(item)
 
 
