@@ -127,7 +127,8 @@ def run_scenario(plan: ScenarioPlan, folder: Path, show: Show) -> dict[str, Any]
             binary=binary,
             script=plan.script,
             variables=plan.variables,
-            folder=folder,
+            # k6 has another working directory.
+            folder=folder.absolute(),
             port=stack.port,
             booking_port=stack.booking_port,
         )
