@@ -30,7 +30,7 @@ crowd: $(VENV)/.run ## send 60 visitors to the shop of `make example`, and show 
 # The tests start a thousand processes. Where an environment forbids compiled modules, each of them
 # would compile the whole project.
 test: $(VENV)/.dev tools ## run the tests
-	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-long
 test-long: $(VENV)/.dev tools-long ## run the tests that take long: every night, and where one of them belongs to a change
@@ -54,7 +54,7 @@ aws-test-short: $(VENV)/.run .venv-aws/.made tools ## make the AWS templates of 
 .PHONY: coverage
 coverage: $(VENV)/.dev tools ## run the tests and show what they run of each package, by lines and branches
 	rm -f .coverage .coverage.*
-	-PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder \
+	-PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder \
 	  --cov --cov-config pyproject.toml --cov-report= $(ARGS)
 	$(BIN)/coverage json -q -o .coverage.json
 	$(BIN)/python -m tests.coverage_table .coverage.json
