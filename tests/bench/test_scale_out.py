@@ -62,15 +62,15 @@ def test_a_quota_throttles_and_is_gone_at_the_end() -> None:
         before = groups_of(pid)
         with CpuQuotas() as quotas:
             quotas.limit("spin", [pid], 0.1)
-            quotas.limit("free", [free_pid], 1.0)
+            quotas.limit("free", [free_pid], 2.0)
             started_s, used_s = time.monotonic(), cpu_s(pid)
             until(lambda: quotas.throttling("spin").throttled >= 20, 3 * SOON_S, "it is throttled")
             assert f"waitline-bench-{os.getpid()}-spin" in groups_of(pid)
             used_s = cpu_s(pid) - used_s
             # What is used of a period too much is deducted from the next ones.
             assert used_s < 0.15 * (time.monotonic() - started_s)
-            # The control: a whole core is hardly a limit for one process, however busy the machine.
-            assert quotas.throttling("free").throttled < 10
+            # The control: two cores are no limit for a process with one thread.
+            assert quotas.throttling("free").throttled == 0
         # The process still runs, in the group that all others are in.
         assert groups_of(pid) == before
         with CpuQuotas() as quotas, pytest.raises(FileNotFoundError):

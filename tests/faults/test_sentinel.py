@@ -27,6 +27,9 @@ from waitline.valkey.fitness import Fitness
 
 SOON_S = 30.0
 
+CONFIRMED_MS = 5_000
+"""How long a replica may take to confirm."""
+
 ROOM = RoomId("watched")
 PASSWORD = "a password of the servers"
 
@@ -108,7 +111,7 @@ async def said(port: int, *words: str | int) -> object:
         connection = Connection(one, any_role=True)
         with suppress(Unavailable):
             try:
-                return await connection.call(words, 2.0)
+                return await connection.call(words, 2 * CONFIRMED_MS / 1000)
             finally:
                 connection.close()
     return None
@@ -146,7 +149,7 @@ def test_the_client_follows_the_primary(folder: Path, *, password: bool) -> None
             places = [await place(store, name) for name in names]
             assert places == list(range(1, 21))
             first, second = seen.servers
-            assert await said(first, "WAIT", 1, 5_000) == 1
+            assert await said(first, "WAIT", 1, CONFIRMED_MS) == 1
             seen.servers[first].kill()
 
             async def recovered() -> bool:

@@ -175,8 +175,11 @@ class ValkeyClient:
         except CommandError as error:
             if error.code != "NOSCRIPT":
                 raise
-        # Both calls share one timeout: the caller's wait is bounded by it.
-        rest_s = max(0.0, started + self._timeout_s - time.perf_counter())
+        rest_s = self._timeout_s
+        if self._wait is None:
+            # Both calls share one timeout: the caller's wait is bounded by it. With a confirmation
+            # each has its own: the first may have waited for one although it wrote nothing.
+            rest_s = max(0.0, started + self._timeout_s - time.perf_counter())
         return await self._sent(key, ("EVAL", script.source, *words[2:]), rest_s)
 
     async def _sent(self, key: str, words: tuple[str | float, ...], timeout_s: float) -> Any:  # noqa: ANN401

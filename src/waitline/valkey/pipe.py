@@ -118,6 +118,10 @@ class Pipe(asyncio.Protocol):
         self._transport.write(packed[0] if len(packed) == 1 else b"".join(packed))
         if self._watch is None:
             self._watch = self._loop.call_at(deadline_s, self._check_deadline)
+        elif self._calls[0] is calls[0] and deadline_s < self._watch.when():
+            # It was set for a call with a later deadline that has its reply, as that of opening.
+            self._watch.cancel()
+            self._watch = self._loop.call_at(deadline_s, self._check_deadline)
         return calls
 
     def _check_deadline(self) -> None:
