@@ -311,6 +311,7 @@ def test_a_store_without_a_file_is_refused_for_disk(pair: Pair) -> None:
         with pytest.raises(Misconfigured, match="DURABILITY=disk: the store keeps no append-only"):
             asyncio.run(refuse_unfit(pair.url, "disk", production=False))
         # The replica has what a restart loses.
+        asyncio.run(pair.demote())
         asyncio.run(refuse_unfit(pair.url, "replicated"))
         asyncio.run(refuse_unfit(pair.url))
     finally:

@@ -94,7 +94,8 @@ class Side(NamedTuple):
 @asynccontextmanager
 async def both(pair: Pair, **limits: float) -> AsyncIterator[tuple[Side, Side]]:
     """The line on the primary with 1 000 waiting visitors, and on the replica once promoted."""
-    stores = ValkeyClient(pair.url), ValkeyClient(pair.replica_url)
+    # WAIT takes as long as the replica does.
+    stores = [ValkeyClient(url, timeout_s=SOON_S) for url in (pair.url, pair.replica_url)]
     rules = {"active_max": 500, "admit_per_s": 100, "ready_ttl_ms": TTL_MS, "active_ttl_ms": TTL_MS}
     old, new = (Side(store, Line(store)) for store in stores)
     try:

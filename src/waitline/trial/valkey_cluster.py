@@ -34,7 +34,9 @@ NODE_TIMEOUT_MS = 2_000
 FORM_S = 30.0
 """Timeout, in s, until all nodes know each other. It takes about 2 s."""
 
-CALL_S = 2.0
+CALL_S = 10.0
+"""Timeout of a command to a node, in s: this machine may be busy, and WAIT takes its time."""
+
 POLL_S = 0.05
 
 CLUSTER_FOLDER = "valkey-cluster"
