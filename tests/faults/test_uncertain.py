@@ -242,7 +242,7 @@ def test_without_a_replica_the_admitter_admits_nobody(pair: Pair) -> None:
         async with both(pair) as (old, _new):
             await old.store.command("SADD", keys.AWAKE, ROOM)
             await pair.promote()
-            confirming = ValkeyClient(pair.url, durability="replicated")
+            confirming = ValkeyClient(pair.url, timeout_s=SOON_S, durability="replicated")
             rooms = Rooms(old.store)
             admitter = Admitter(
                 rooms,
