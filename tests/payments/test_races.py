@@ -2,14 +2,17 @@
 
 import asyncio
 from functools import partial
-from uuid import uuid4
+from uuid import UUID, uuid4
 
-from tests.booking.sale import at_once, person
+from typing_extensions import override
+
+from tests.booking.sale import PRICE, at_once, person
 from tests.databases import TestDatabase
-from tests.payments.shop import KEY, SECRET, WON, SandboxProcess, Shop, open_shop, plays
+from tests.payments.shop import DEADLINE_S, KEY, SECRET, WON, SandboxProcess, Shop, open_shop, plays
+from tests.until import until_async
 from waitline.booking.checkout import Checkout
 from waitline.booking.model import Payment
-from waitline.payment_providers.model import Charged
+from waitline.payment_providers.model import ActionNeeded, Charged, Money, NotCharged
 from waitline.payment_providers.sandbox.adapter import Sandbox
 
 DEVICES = 10
@@ -39,10 +42,12 @@ def test_control_without_a_noted_attempt_it_is_charged_often(
 ) -> None:
     """If this fails, the test above proves nothing."""
 
-    async def look_charge_write(shop: Shop, reservation: int) -> bool:
+    async def look_charge_write(shop: Shop, reservation: int, looked: asyncio.Barrier) -> bool:
         rows = await shop.sale.sql(
             "SELECT FROM reservation WHERE reservation_id = $1 AND state = 'PENDING'", reservation
         )
+        # All have looked before one charges, on every machine.
+        await looked.wait()
         if not rows:
             return False
         key = uuid4()
@@ -55,11 +60,10 @@ def test_control_without_a_noted_attempt_it_is_charged_often(
 
     async def whole() -> None:
         async with open_shop(postgres, sandbox) as shop:
-            charged = 0
+            looked = asyncio.Barrier(DEVICES)
             for seat in range(1, ROUNDS + 1):
-                call = partial(look_charge_write, shop, await shop.hold(seat, user=seat))
-                charged += sum(await at_once([call] * DEVICES))
-            assert charged > ROUNDS
+                call = partial(look_charge_write, shop, await shop.hold(seat, user=seat), looked)
+                assert await at_once([call] * DEVICES) == [True] * DEVICES
 
     postgres.wait(whole())
 
@@ -100,8 +104,60 @@ def test_paying_while_expiring_pays_for_seats_or_nothing(
     plays(postgres, slow_sandbox, play, seats=SEATS)
 
 
+class Slow(Sandbox):
+    """Charges, and answers when it may."""
+
+    def __init__(self, shop: Shop) -> None:
+        super().__init__(KEY, SECRET, url=shop.url, timeout_s=DEADLINE_S)
+        self.charged = 0
+        self.may = asyncio.Event()
+
+    @override
+    async def charge(
+        self, key: UUID, price: Money, method: str
+    ) -> Charged | NotCharged | ActionNeeded:
+        answer = await super().charge(key, price, method)
+        self.charged += 1
+        await self.may.wait()
+        return answer
+
+
+async def _lapsed_meanwhile(shop: Shop) -> list[object]:
+    """Let the time of every reservation run out while it is charged, and sweep."""
+    held = [await shop.hold(seat, user=seat) for seat in range(1, SEATS + 1)]
+    slow = Slow(shop)
+    checkout = Checkout(shop.sale.database, slow, at_price=True)
+    paying = asyncio.create_task(
+        at_once(
+            [
+                partial(checkout.pay, number, person(user), PRICE, "CARD")
+                for user, number in enumerate(held, start=1)
+            ],
+            width=SEATS,
+        )
+    )
+    await until_async(lambda: slow.charged == SEATS, DEADLINE_S, "all are charged")
+    await shop.sale.sql("UPDATE reservation SET expires_at = listening_now() - interval '1 s'")
+    await shop.sale.reservations.expire(SEATS)
+    slow.may.set()
+    outcomes = await paying
+    await slow.close()
+    return outcomes
+
+
+def test_what_runs_out_while_it_is_charged_is_sold(
+    postgres: TestDatabase, sandbox: SandboxProcess
+) -> None:
+    async def play(shop: Shop) -> None:
+        outcomes = await _lapsed_meanwhile(shop)
+        assert {type(one) for one in outcomes} == {Payment}
+        assert await _charges(shop) == SEATS
+
+    plays(postgres, sandbox, play, seats=SEATS)
+
+
 def test_control_unless_a_payment_keeps_the_seats_they_are_sold_under_it(
-    postgres: TestDatabase, slow_sandbox: SandboxProcess
+    postgres: TestDatabase, sandbox: SandboxProcess
 ) -> None:
     """If this fails, the test above proves nothing. The money comes back all the same."""
 
@@ -115,14 +171,15 @@ def test_control_unless_a_payment_keeps_the_seats_they_are_sold_under_it(
             "FOR EACH ROW EXECUTE FUNCTION forget()"
         )
         try:
-            outcomes = await _last_moments(shop)
+            outcomes = await _lapsed_meanwhile(shop)
         finally:
             await shop.sale.sql("DROP FUNCTION forget CASCADE")
-        assert sum(isinstance(one, Payment) for one in outcomes) < await _charges(shop)
+        assert not any(isinstance(one, Payment) for one in outcomes)
+        assert await _charges(shop) == SEATS
         await shop.settled()
-        assert "REFUNDED" in await shop.sale.states("payment")
+        assert await shop.sale.states("payment") == ["REFUNDED"] * SEATS
 
-    plays(postgres, slow_sandbox, play, seats=SEATS)
+    plays(postgres, sandbox, play, seats=SEATS)
 
 
 async def _last_moments(shop: Shop) -> list[object]:

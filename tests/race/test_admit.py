@@ -34,24 +34,35 @@ async def admit(caller: Caller, holder: str) -> int:
     return outcome.admitted
 
 
-async def count_then_admit(caller: Caller, _: str) -> int:
+def count_then_admit(looked: asyncio.Barrier) -> Admit:
     """Admit with the count of slots taken beforehand, as a client without the script would."""
-    free = ACTIVE_MAX - int(await caller.store.command("ZCARD", KEYS.admitted))
-    if free <= 0:
-        return 0
-    popped = await caller.store.command("ZPOPMIN", KEYS.waiting, min(free, 7))
-    for visitor in popped[::2]:
-        await caller.store.command("ZADD", KEYS.admitted, 1, visitor)
-    return len(popped) // 2
+
+    async def step(caller: Caller, _: str) -> int:
+        free = ACTIVE_MAX - int(await caller.store.command("ZCARD", KEYS.admitted))
+        # All have looked before one writes, on every machine.
+        await looked.wait()
+        if free <= 0:
+            return 0
+        popped = await caller.store.command("ZPOPMIN", KEYS.waiting, min(free, 7))
+        for visitor in popped[::2]:
+            await caller.store.command("ZADD", KEYS.admitted, 1, visitor)
+        return len(popped) // 2
+
+    return step
 
 
-async def look_then_admit(caller: Caller, _: str) -> int:
+def look_then_admit(looked: asyncio.Barrier) -> Admit:
     """Admit the first of the line, looked up beforehand, as a client without the script would."""
-    first = await caller.store.command("ZRANGE", KEYS.waiting, 0, 0)
-    for visitor in first:
-        await caller.store.command("ZREM", KEYS.waiting, visitor)
-        await caller.store.command("ZADD", KEYS.admitted, 1, visitor)
-    return len(first)
+
+    async def step(caller: Caller, _: str) -> int:
+        first = await caller.store.command("ZRANGE", KEYS.waiting, 0, 0)
+        await looked.wait()
+        for visitor in first:
+            await caller.store.command("ZREM", KEYS.waiting, visitor)
+            await caller.store.command("ZADD", KEYS.admitted, 1, visitor)
+        return len(first)
+
+    return step
 
 
 async def rush(crowd: list[Caller], step: Admit, holders: list[str]) -> tuple[int, int]:
@@ -106,7 +117,8 @@ def test_control_without_the_script_the_slots_are_exceeded(server: Server) -> No
     async def race() -> None:
         async with callers(server, ADMITTERS + 1) as crowd:
             await filled(crowd[0])
-            _, most = await rush([*crowd], count_then_admit, [""] * ADMITTERS)
+            step = count_then_admit(asyncio.Barrier(ADMITTERS))
+            _, most = await rush([*crowd], step, [""] * ADMITTERS)
             assert most > ACTIVE_MAX
 
     server.wait(race())
@@ -118,7 +130,8 @@ def test_control_without_the_script_visitors_are_admitted_twice(server: Server) 
     async def race() -> None:
         async with callers(server, ADMITTERS + 1) as crowd:
             await filled(crowd[0])
-            admitted, _ = await rush([*crowd], look_then_admit, [""] * ADMITTERS)
+            step = look_then_admit(asyncio.Barrier(ADMITTERS))
+            admitted, _ = await rush([*crowd], step, [""] * ADMITTERS)
             assert admitted > int(await crowd[0].store.command("ZCARD", KEYS.admitted))
 
     server.wait(race())

@@ -13,7 +13,7 @@ from waitline.admission.controller import AdmissionController
 from waitline.admission.shop_reports import ShopReports
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.kernel.instants import Instant
-from waitline.queue import audit
+from waitline.queue import audit, keys
 from waitline.queue.model import Slot
 from waitline.queue.settings import Rules
 
@@ -34,8 +34,8 @@ async def fill(caller: Caller, room: RoomId) -> None:
     await caller.line.join(room, [VisitorId(f"v{number}") for number in range(CROWD)])
 
 
-async def check(caller: Caller, room: RoomId) -> int:
-    """Check a room in which everybody who may be is inside; return the refused leases."""
+async def check(caller: Caller, room: RoomId) -> None:
+    """Check a room in which everybody who may be is inside."""
     seen = await audit.take_snapshot(caller.store, room)
     assert audit.examine(seen) == []
     assert len(seen.admitted) == 100
@@ -46,7 +46,6 @@ async def check(caller: Caller, room: RoomId) -> int:
     assert [slot.place for slot in in_line] == [*range(1, 101)]
     standing = await caller.line.status(room, [(VisitorId("v0"), 0)])
     assert isinstance(standing[0], Slot)
-    return seen.number("lease_refused")
 
 
 def test_two_admitters_are_harmless(server: Server) -> None:
@@ -56,7 +55,9 @@ def test_two_admitters_are_harmless(server: Server) -> None:
 
             async def full() -> bool:
                 surveys = [await watcher.rooms.survey(room) for room in ROOMS]
-                return all(survey.admitted == 100 for survey in surveys)
+                # One of the two may have had nothing to do with it until now.
+                refused = sum(survey.counters["lease_refused"] for survey in surveys)
+                return refused > 0 and all(survey.admitted == 100 for survey in surveys)
 
             async with asyncio.TaskGroup() as group:
                 loops = [
@@ -66,8 +67,7 @@ def test_two_admitters_are_harmless(server: Server) -> None:
                 await until_async(full, DEADLINE_S)
                 for loop in loops:
                     loop.cancel()
-            refused = await at_once([partial(check, watcher, room) for room in ROOMS])
-            assert sum(refused) > 0
+            await at_once([partial(check, watcher, room) for room in ROOMS])
 
     server.wait(race())
 
@@ -97,15 +97,17 @@ def test_what_the_clock_did_is_logged_once_by_two_admitters(server: Server) -> N
     async def race() -> None:
         async with callers(server, 3) as (one, two, watcher):
             now_ms = await server.now_ms()
-            times = {"opens_at": Instant(now_ms + 500, 0), "closes_at": Instant(now_ms + 900, 0)}
+            times = {"opens_at": Instant(now_ms - 900, 0), "closes_at": Instant(now_ms - 500, 0)}
             for room in ROOMS:
                 await watcher.rooms.create(room, Rules().changed(times))
+                # As if both had been set before they passed.
+                await watcher.store.command("HDEL", keys.of(room).room, "opened_ms", "closed_ms")
 
             with capture_logs() as lines:
 
                 async def both_have_looked() -> bool:
                     # Each looks once a second; what the second one logs comes after the first's.
-                    late = await server.now_ms() > now_ms + 900 + 2_500
+                    late = await server.now_ms() > now_ms + 2_500
                     return late and len(lines) >= 2 * len(ROOMS)
 
                 async with asyncio.TaskGroup() as group:

@@ -1,5 +1,7 @@
 """One visitor extends from many devices at once."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from tests.race.crowd import KEYS, ROOM, Caller, at_once, callers, findings, opened
@@ -11,6 +13,8 @@ VISITORS = [VisitorId(f"v{number}") for number in range(20)]
 DEVICES = 5
 MOST = 2
 
+Step = Callable[[Caller, VisitorId], Awaitable[bool]]
+
 
 async def extend(caller: Caller, visitor: VisitorId) -> bool:
     (outcome,) = await caller.line.extend(ROOM, [(visitor, 0)])
@@ -18,14 +22,20 @@ async def extend(caller: Caller, visitor: VisitorId) -> bool:
     return isinstance(outcome, Slot)
 
 
-async def read_then_extend(caller: Caller, visitor: VisitorId) -> bool:
+def read_then_extend(looked: asyncio.Barrier) -> Step:
     """Extend as a client would without the script: look, then write."""
-    slot = str(await caller.store.command("HGET", KEYS.slots, visitor)).split("|")
-    if int(slot[4]) >= MOST:
-        return False
-    slot[4] = str(int(slot[4]) + 1)
-    await caller.store.command("HSET", KEYS.slots, visitor, "|".join(slot))
-    return True
+
+    async def step(caller: Caller, visitor: VisitorId) -> bool:
+        slot = str(await caller.store.command("HGET", KEYS.slots, visitor)).split("|")
+        # All have looked before one writes, on every machine.
+        await looked.wait()
+        if int(slot[4]) >= MOST:
+            return False
+        slot[4] = str(int(slot[4]) + 1)
+        await caller.store.command("HSET", KEYS.slots, visitor, "|".join(slot))
+        return True
+
+    return step
 
 
 async def admitted(caller: Caller) -> None:
@@ -55,13 +65,9 @@ def test_control_without_the_script_more_succeed(server: Server) -> None:
     async def race() -> None:
         async with callers(server, DEVICES) as devices:
             await admitted(devices[0])
-            granted = 0
+            step = read_then_extend(asyncio.Barrier(DEVICES))
             for visitor in VISITORS:
-                granted += sum(
-                    await at_once(
-                        [partial(read_then_extend, device, visitor) for device in devices]
-                    )
-                )
-            assert granted > MOST * len(VISITORS)
+                granted = await at_once([partial(step, device, visitor) for device in devices])
+                assert granted.count(True) == DEVICES > MOST
 
     server.wait(race())
