@@ -30,6 +30,9 @@ from waitline.valkey.slots import SLOTS, slot_of
 
 SOON_S = 20.0
 
+# Timeout of a call that is answered in the end, and of one that waits for it in vain.
+CALL_S = 2.0
+
 Move = Callable[[ValkeyCluster, int, int], Coroutine[Any, Any, None]]
 
 ROOM = RoomId("on the move")
@@ -59,9 +62,9 @@ def cluster(served: ClusterServer) -> ValkeyCluster:
 Call = Callable[[ValkeyClient], Coroutine[Any, Any, None]]
 
 
-def run(cluster: ValkeyCluster, call: Call, timeout_s: float = 0.5) -> None:
+def run(cluster: ValkeyCluster, call: Call) -> None:
     async def opened() -> None:
-        store = ValkeyClient(cluster.url, timeout_s=timeout_s)
+        store = ValkeyClient(cluster.url, timeout_s=CALL_S)
         try:
             await Rooms(store).ensure(ROOM, Rules())
             await call(store)
@@ -134,9 +137,9 @@ def test_while_keys_are_on_their_way_calls_wait_for_them(cluster: ValkeyCluster)
             started_s = asyncio.get_running_loop().time()
             with pytest.raises(Unavailable, match="TRYAGAIN"):
                 await place(store, "b")
-            # No longer than a visitor's call may take, and not at full load.
-            assert asyncio.get_running_loop().time() - started_s < 1
-            assert 3 <= redirects("TRYAGAIN") - tried <= 20
+            # Its timeout ends it, and it is not repeated at full load.
+            assert asyncio.get_running_loop().time() - started_s < 5 * CALL_S
+            assert 3 <= redirects("TRYAGAIN") - tried <= 50
             waiting = asyncio.create_task(Line(store).status(ROOM, [(VisitorId("a"), 0)]))
             await clusters.move_keys(cluster, SLOT, source, to)
         finally:
@@ -238,7 +241,7 @@ async def on_the_wire(cluster: ValkeyCluster) -> AsyncIterator[tuple[Wire, Valke
             return True
 
         await until_async(lambda: announced(wire.port), SOON_S, "all nodes know the new port")
-        store = ValkeyClient(cluster.url)
+        store = ValkeyClient(cluster.url, timeout_s=CALL_S)
         try:
             yield wire, store
         finally:
@@ -271,7 +274,7 @@ def test_a_node_that_carries_nothing_out_is_asked_again(cluster: ValkeyCluster, 
             started_s = asyncio.get_running_loop().time()
             with pytest.raises(Unavailable):
                 await place(store, "c")
-            assert asyncio.get_running_loop().time() - started_s < 1
+            assert asyncio.get_running_loop().time() - started_s < 5 * CALL_S
 
             async def again() -> bool:
                 try:

@@ -226,10 +226,13 @@ def test_a_slow_start_succeeds_though_every_statement_gives_up(postgres: TestDat
     async def call(wire: Wire, database: Database) -> None:
         await asked(database)
         await wire.break_all()
-        wire.plan = lambda request: Fault("slow", late_s=2.5) if request.name == START else None
+        given_up = asyncio.Event()
+        slow = Fault("slow", once=given_up)
+        wire.plan = lambda request: slow if request.name == START else None
         before = wire.connections
         with pytest.raises(Unavailable):
             await asked(database)
+        given_up.set()
         await until_async(lambda: works(database), SOON_S)
         assert wire.connections - before <= 2
 

@@ -22,9 +22,10 @@ from tests.faults.test_booking_crash import Buyer
 from tests.until import until_async
 from waitline.trial.installation import start
 
-IDLE_S = 3
-TURN_S = 6
-OUTAGE_S = 8.0
+# Long enough for a machine on which this process, or another one, stands still for a moment.
+IDLE_S = 5
+TURN_S = 10
+OUTAGE_S = 12.0
 
 # Between two polls of a visitor who waits.
 POLL_S = 0.4

@@ -193,17 +193,15 @@ def test_a_server_that_takes_no_more_clients_is_unavailable(valkey: Server) -> N
         await wire.break_all()
         wire.first_words = b"-ERR max number of clients reached\r\n"
         loop = asyncio.get_running_loop()
-        until_s, refused = loop.time() + 1.0, 0
-        before = wire.connections
-        while loop.time() < until_s:
+        started_s, before = loop.time(), wire.connections
+        # However slow the machine, this takes a second.
+        for _ in range(200):
             with pytest.raises(Unavailable, match=r"max number of clients|closed|reset"):
                 await joined(client, "during")
-            refused += 1
             with suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.Event().wait(), 0.005)
-        # Attempts pause; those who call meanwhile are refused at once.
-        assert refused > 50
-        assert wire.connections - before <= 12
+        # Attempts pause, half a second in the end; those who call meanwhile are refused at once.
+        assert wire.connections - before <= 10 + 2 * (loop.time() - started_s)
         wire.first_words = b""
         await until_async(lambda: works(client), SOON_S)
 
@@ -214,11 +212,12 @@ def test_a_slow_connect_succeeds_though_every_caller_gives_up(valkey: Server) ->
     """It takes longer than any call waits; with one attempt for each call it never would."""
 
     async def call(wire: Wire, client: ValkeyClient) -> None:
-        late = Fault("slow", late_s=1.2)
-        wire.plan = Nth(late, named("ROLE"))
+        given_up = asyncio.Event()
+        wire.plan = Nth(Fault("slow", once=given_up), named("ROLE"))
         for _ in range(2):
             with pytest.raises(Unavailable, match="not in time"):
                 await client.command("PING")
+        given_up.set()
         await until_async(lambda: pinged(client), SOON_S)
         assert wire.connections == 1
 

@@ -47,6 +47,7 @@ class Fault:
         says: An error that the client gets in place of the reply, in the store's protocol.
         bytes_max: Bytes of the reply that the client gets; `None` for all.
         late_s: How late the reply comes.
+        once: When the reply comes; `None` if it waits for nothing.
         closes: Whether the connection is closed then.
         half: Whether only the proxy's half of it is.
     """
@@ -56,6 +57,7 @@ class Fault:
     says: str | None = None
     bytes_max: int | None = None
     late_s: float = 0.0
+    once: asyncio.Event | None = None
     closes: bool = False
     half: bool = False
 
@@ -200,6 +202,8 @@ class Wire:
         if fault.late_s:
             with suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.Event().wait(), fault.late_s)
+        if fault.once is not None:
+            await fault.once.wait()
         to_client.write(reply[: fault.bytes_max])
         with suppress(OSError):
             await to_client.drain()

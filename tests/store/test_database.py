@@ -246,7 +246,7 @@ def test_shutdown_ends_although_the_server_hangs(tmp_path: Path, package: str) -
                 await asyncio.wait(jobs, timeout=0.1)
                 for job in jobs:
                     job.cancel()
-                ended, still = await asyncio.wait(jobs, timeout=2 * pool.PATIENCE_S)
+                ended, still = await asyncio.wait(jobs, timeout=SOON_S)
                 assert not still
                 assert all(job.cancelled() for job in ended)
 
