@@ -26,55 +26,19 @@ local room, waiting, admitted, slots = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 --@include listening
 --@include slot
 --@include slot_row
+--@include claim
+--@include stays
 local clock = clock_ms()
 local ttl, beat_ms, lost_ms =
   unpack(redis.call('HMGET', room, 'active_ttl_ms', 'beat_ms', 'lost_ms'))
 local now = listened_ms(clock, beat_ms, lost_ms)
-local until_text = string.format('%d', now + (ttl or 0))
 
--- The claim of a visitor who needs no token.
-local NONE = '0'
-
-local visitors = {}
-for i = 1, #ARGV, 2 do visitors[#visitors + 1] = ARGV[i] end
-local held = redis.call('HMGET', slots, unpack(visitors))
-local rows, begun, renewed, expiries = {}, {}, {}, {}
-
-local function turn(visitor, claim, slot)
-  local state, place, joined, admitted_ms, extensions, expires, mark = string.match(slot, SLOT)
-  if claim ~= NONE and claim ~= place .. '-' .. joined then return {'stranger'} end
-  local word = 'active'
-  if (state ~= 'R' and state ~= 'A') or tonumber(expires) <= now then
-    word = 'expired'
-  elseif state == 'R' then
-    expires = until_text
-    if not begun[visitor] then
-      begun[visitor] = true
-      local n = #renewed
-      renewed[n + 1] = visitor
-      renewed[n + 2] = 'A|' .. place .. '|' .. joined .. '|' .. admitted_ms
-        .. '|' .. extensions .. '|' .. expires .. mark
-      expiries[n + 1], expiries[n + 2] = until_text, visitor
-    end
-  end
-  if state == 'R' or state == 'A' then expires = expires + clock - now end
-  return slot_row(word, place, joined, admitted_ms, extensions, expires)
+-- A turn begins once; a repeat of the call finds it active.
+local function turn(state, extensions)
+  if state == 'R' then return 'active', now + ttl, extensions end
+  return 'active'
 end
 
-for i, visitor in ipairs(visitors) do
-  if held[i] then
-    rows[i] = turn(visitor, ARGV[2 * i], held[i])
-  else
-    local place = redis.call('ZSCORE', waiting, visitor)
-    rows[i] = place and {'queued', tonumber(place)} or {'unknown'}
-  end
-end
-
-if #renewed > 0 then
-  -- The removal comes first: a full store refuses a script whose first write needs memory.
-  redis.call('HDEL', slots, renewed[1])
-  redis.call('HSET', slots, unpack(renewed))
-  redis.call('ZADD', admitted, unpack(expiries))
-  redis.call('HINCRBY', room, 'activated', #renewed / 2)
-end
+local rows, begun = renew_stays(waiting, admitted, slots, ARGV, clock, now, turn)
+if begun > 0 then redis.call('HINCRBY', room, 'activated', begun) end
 return rows

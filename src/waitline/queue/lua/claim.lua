@@ -33,12 +33,10 @@ local room, waiting, slots, claims = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 --@include listening
 --@include full
 --@include slot
+--@include claim
 local ready, active, longest, most, beat_ms, lost_ms = unpack(redis.call('HMGET', room,
   'ready_ttl_ms', 'active_ttl_ms', 'stay_ms', 'extensions_max', 'beat_ms', 'lost_ms'))
 local now = listened_ms(clock_ms(), beat_ms, lost_ms)
-
--- The claim of a visitor who needs no token.
-local NONE = '0'
 
 -- Other claims looked at per claim: with two, those that are over are at most half of all.
 local LOOKED = 2
@@ -68,7 +66,7 @@ local function claimed(visitor, claim, browser)
     refused = place and 'queued' or refused
   end
   if not stay then return {refused, tonumber(place)} end
-  if claim ~= NONE and claim ~= stay then return {'stranger'} end
+  if stranger(claim, stay) then return {'stranger'} end
   local known = redis.call('HGET', claims, visitor)
   if known and string.match(known, '^%S+') == stay then
     return {known == stay .. ' ' .. browser and 'claimed' or 'used'}

@@ -28,61 +28,17 @@ local room, waiting, admitted, slots = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 --@include listening
 --@include slot
 --@include slot_row
+--@include claim
+--@include stays
 local clock = clock_ms()
 local ttl, most, beat_ms, lost_ms =
   unpack(redis.call('HMGET', room, 'active_ttl_ms', 'extensions_max', 'beat_ms', 'lost_ms'))
 local now = listened_ms(clock, beat_ms, lost_ms)
-local until_text = string.format('%d', now + (ttl or 0))
-most = tonumber(most or 0)
 
--- The claim of a visitor who needs no token.
-local NONE = '0'
-
-local visitors = {}
-for i = 1, #ARGV, 2 do visitors[#visitors + 1] = ARGV[i] end
-local held = redis.call('HMGET', slots, unpack(visitors))
-local rows, newest, expiries = {}, {}, {}
-
-local function renew(visitor, claim, slot)
-  local state, place, joined, admitted_ms, extensions, expires, mark = string.match(slot, SLOT)
-  if claim ~= NONE and claim ~= place .. '-' .. joined then return {'stranger'} end
-  local word = 'active'
-  if (state ~= 'R' and state ~= 'A') or tonumber(expires) <= now then
-    word = 'expired'
-  elseif state == 'R' then
-    word = 'ready'
-  elseif tonumber(extensions) >= most then
-    return {'spent'}
-  else
-    extensions, expires = string.format('%d', extensions + 1), until_text
-    newest[visitor] = 'A|' .. place .. '|' .. joined .. '|' .. admitted_ms
-      .. '|' .. extensions .. '|' .. expires .. mark
-    expiries[#expiries + 1] = until_text
-    expiries[#expiries + 1] = visitor
-  end
-  if state == 'R' or state == 'A' then expires = expires + clock - now end
-  return slot_row(word, place, joined, admitted_ms, extensions, expires)
+local function turn(state, extensions)
+  if state == 'R' then return 'ready' end
+  if tonumber(extensions) >= tonumber(most) then return {'spent'} end
+  return 'active', now + ttl, extensions + 1
 end
 
-for i, visitor in ipairs(visitors) do
-  -- A visitor who appears twice in a call is extended twice, the second time from the first result.
-  local slot = newest[visitor] or held[i]
-  if slot then
-    rows[i] = renew(visitor, ARGV[2 * i], slot)
-  else
-    local place = redis.call('ZSCORE', waiting, visitor)
-    rows[i] = place and {'queued', tonumber(place)} or {'unknown'}
-  end
-end
-
-if #expiries > 0 then
-  local renewed = {}
-  for visitor, slot in pairs(newest) do
-    renewed[#renewed + 1], renewed[#renewed + 2] = visitor, slot
-  end
-  -- The removal comes first: a full store refuses a script whose first write needs memory.
-  redis.call('HDEL', slots, renewed[1])
-  redis.call('HSET', slots, unpack(renewed))
-  redis.call('ZADD', admitted, unpack(expiries))
-end
-return rows
+return (renew_stays(waiting, admitted, slots, ARGV, clock, now, turn))

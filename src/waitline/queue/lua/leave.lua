@@ -27,15 +27,13 @@ local admitted, lapsed, slots, departed = KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 --@include clock
 --@include listening
 --@include heard
+--@include claim
 -- Most departed places kept (`DEPARTED_MAX`).
 local DEPARTED_MAX = 4096
 local clock = clock_ms()
 local beat_ms, lost_ms, ready_ttl, active_ttl =
   unpack(redis.call('HMGET', room, 'beat_ms', 'lost_ms', 'ready_ttl_ms', 'active_ttl_ms'))
 local now = listened_ms(clock, beat_ms, lost_ms)
-
--- The claim of a visitor who needs no token.
-local NONE = '0'
 
 local visitors = {}
 for i = 1, #ARGV, 2 do visitors[#visitors + 1] = ARGV[i] end
@@ -55,7 +53,7 @@ for i, visitor in ipairs(visitors) do
   end
   if not place or gone[visitor] then
     rows[i] = {'absent'}
-  elseif claim ~= NONE and claim ~= place .. '-' .. joined then
+  elseif joined and stranger(claim, place .. '-' .. joined) then
     rows[i] = {'stranger'}
   else
     gone[visitor] = true

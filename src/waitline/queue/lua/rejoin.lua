@@ -28,14 +28,12 @@ local room, waiting, heard, lapsed, slots = KEYS[1], KEYS[2], KEYS[3], KEYS[4], 
 --@include listening
 --@include slot
 --@include heard
+--@include claim
 local clock = clock_ms()
 local seq, served, beat_ms, lost_ms =
   unpack(redis.call('HMGET', room, 'seq', 'served', 'beat_ms', 'lost_ms'))
 local now = listened_ms(clock, beat_ms, lost_ms)
 local times = string.format(':%d:%d', now, clock)
-
--- The claim of a visitor who needs no token.
-local NONE = '0'
 
 local visitors = {}
 for i = 1, #ARGV, 2 do visitors[#visitors + 1] = ARGV[i] end
@@ -46,7 +44,7 @@ for i, visitor in ipairs(visitors) do
   if held[i] and not gone[visitor] then
     local claim = ARGV[2 * i]
     local state, place, joined, _, _, _, mark = string.match(held[i], SLOT)
-    if claim ~= NONE and claim ~= place .. '-' .. joined then
+    if stranger(claim, place .. '-' .. joined) then
       refused[i] = 'stranger'
     elseif state ~= 'P' or tonumber(redis.call('ZSCORE', lapsed, visitor) or 0) <= now then
       refused[i] = 'late'
@@ -82,8 +80,7 @@ for i, visitor in ipairs(visitors) do
     rows[i] = {'unknown'}
   else
     local joined, _, returned = string.match(redis.call('HGET', heard, visitor), HEARD)
-    local claim = ARGV[2 * i]
-    if claim ~= NONE and claim ~= places[i] .. '-' .. joined then
+    if stranger(ARGV[2 * i], places[i] .. '-' .. joined) then
       rows[i] = {'stranger'}
     else
       local word = returned == '' and 'waiting' or 'returned'

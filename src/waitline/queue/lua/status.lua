@@ -33,11 +33,9 @@ local room, waiting, heard, slots, lapsed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], 
 --@include slot_row
 --@include heard
 --@include passed
+--@include claim
 local clock = clock_ms()
 local count = tonumber(ARGV[1])
-
--- The claim of a visitor who needs no token.
-local NONE = '0'
 
 local idle, beat_ms, lost_ms = unpack(redis.call('HMGET', room, 'idle_ms', 'beat_ms', 'lost_ms'))
 local now = listened_ms(clock, beat_ms, lost_ms)
@@ -55,7 +53,7 @@ for i = 1, count do
     if since == '' then since = joined end
     local claim = ARGV[count + 1 + i]
     if refresh_ms > 0 and now - since > refresh_ms
-      and (not claim or claim == NONE or claim == places[i] .. '-' .. joined) then
+      and not (claim and stranger(claim, places[i] .. '-' .. joined)) then
       stale[#stale + 1] = visitor
       stale[#stale + 1] = joined .. ':' .. string.format('%d', now)
         .. (returned ~= '' and ':' .. returned or '') .. mark
