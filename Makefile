@@ -26,20 +26,29 @@ example: $(VENV)/.run ## start a shop with a waiting room in front of it, and pr
 crowd: $(VENV)/.run ## send 60 visitors to the shop of `make example`, and show how its line forms
 	@$(BIN)/python examples/crowd.py
 
-.PHONY: test
 # The tests start a thousand processes. Where an environment forbids compiled modules, each of them
 # would compile the whole project.
-test: $(VENV)/.dev tools ## run the tests
-	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest
+SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
+SUITES := tests/browser tests/faults tests/bench tests/model/test_planted.py \
+  tests/model/test_booking_planted.py
+
+.PHONY: test
+test: $(VENV)/.dev tools ## run the tests, but for those of test-suites
+	$(PYTEST) $(SPREAD) $(addprefix --ignore=,$(SUITES)) $(ARGS)
+
+.PHONY: test-suites
+test-suites: $(VENV)/.dev tools ## run browsers, crashes and other faults, planted bugs, and the benchmarks' tests
+	$(PYTEST) $(SPREAD) $(SUITES) $(ARGS)
 
 .PHONY: test-long
 test-long: $(VENV)/.dev tools-long ## run the tests that take long: every night, and where one of them belongs to a change
-	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2 --dist loadfile -m long $(ARGS)
+	$(PYTEST) -n 2 --dist loadfile -m long $(ARGS)
 
 .PHONY: faults
 faults: $(VENV)/.dev tools ## inject every fault into a whole installation, and write the table in docs/operations.md
 	mkdir -p out
-	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest tests/faults/test_fault_suite.py -m "long or not long" \
+	$(PYTEST) tests/faults/test_fault_suite.py -m "long or not long" \
 	  --junitxml out/faults.xml -o junit_family=xunit1 $(ARGS); code=$$?; \
 	  $(BIN)/python -m tests.faults.fault_table out/faults.xml && exit $$code
 
@@ -54,7 +63,7 @@ aws-test-short: $(VENV)/.run .venv-aws/.made tools ## make the AWS templates of 
 .PHONY: coverage
 coverage: $(VENV)/.dev tools ## run the tests and show what they run of each package, by lines and branches
 	rm -f .coverage .coverage.*
-	-PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder \
+	-$(PYTEST) $(SPREAD) \
 	  --cov --cov-config pyproject.toml --cov-report= $(ARGS)
 	$(BIN)/coverage json -q -o .coverage.json
 	$(BIN)/python -m tests.coverage_table .coverage.json
@@ -147,13 +156,13 @@ images: $(VENV)/.run ## build the container images waitline-queue, -booking, -ad
 .PHONY: compose-test
 compose-test: $(VENV)/.dev ## build the images and start the compositions of deploy/compose (root, 20 minutes)
 	@sh tools/debian-packages compose
-	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest tests/compose -m "long or not long" $(ARGS)
+	$(PYTEST) tests/compose -m "long or not long" $(ARGS)
 
 .PHONY: compose-test-short
 # Of the images the rights only: how large they are and what is in them, compose-test checks.
 compose-test-short: $(VENV)/.dev ## start one composition, kill a part, stop it, start it again (root, 3 minutes)
 	@sh tools/debian-packages compose
-	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -m long $(ARGS) tests/compose/test_single.py::TestSingle \
+	$(PYTEST) -m long $(ARGS) tests/compose/test_single.py::TestSingle \
 	  tests/compose/test_images.py::test_it_runs_as_a_user_without_rights \
 	  tests/compose/test_images.py::test_nothing_is_written_outside_its_volumes
 
