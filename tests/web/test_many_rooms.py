@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -22,8 +23,10 @@ ROOMS = 9_900
 SCRAPERS = 4
 SCRAPES = 8
 
-# What visitors may wait for the loop, at most, while it is scraped. Before, it was seconds.
+# What visitors may wait for the loop, at most, while it is scraped, beyond what anybody waits for a
+# processor meanwhile. Before, it was seconds.
 LAG_S = 0.25
+TICK_S = 0.01
 
 PAGE_BYTES_MAX = 6_000_000
 GZIP_BYTES_MAX = 600_000
@@ -75,6 +78,27 @@ class Scrape:
         return {name: float(value) for name, _, value in lines}
 
 
+@contextmanager
+def machine_lag() -> Iterator[list[float]]:
+    """Note how late a thread that has nothing to do gets a processor."""
+    late_s: list[float] = []
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.is_set():
+            due_s = time.monotonic() + TICK_S
+            ended.wait(TICK_S)
+            late_s.append(time.monotonic() - due_s)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield late_s
+    finally:
+        ended.set()
+        watching.join()
+
+
 def total(figures: dict[str, float], name: str) -> float:
     return sum(value for one, value in figures.items() if one.startswith(f"{name}{{"))
 
@@ -113,11 +137,11 @@ def test_scrapers_hold_up_no_visitor(stack: Stack) -> None:
         lags.extend(total(Scrape.figures(url), "event_loop_lag_seconds") for _ in range(SCRAPES))
 
     before, started_s = total(Scrape.figures(url), "metrics_renderings_total"), time.monotonic()
-    with ThreadPoolExecutor(SCRAPERS + 1) as threads:
+    with machine_lag() as late_s, ThreadPoolExecutor(SCRAPERS + 1) as threads:
         visiting = threads.submit(visit)
         list(threads.map(scrape, range(SCRAPERS)))
         ended.set()
         assert visiting.result() > SCRAPES
     renderings = total(Scrape.figures(url), "metrics_renderings_total") - before
     assert renderings <= time.monotonic() - started_s + 1
-    assert max(lags) < LAG_S
+    assert max(lags) < LAG_S + max(late_s)
