@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from waitline.http.connections import Connections
 from waitline.http.contexts import STATE
@@ -21,6 +21,9 @@ from waitline.http.problems import MethodUnknown
 from waitline.http.requests import App, HotHandler, Receive, Request, Scope
 from waitline.http.responses import Answer, Headers, Send, send_answer
 from waitline.kernel.process_metrics import ProcessMetrics
+
+ANY_METHOD: Final = "*"
+"""Key of the handler of a path that takes every method."""
 
 
 class HotRoute(NamedTuple):
@@ -80,7 +83,7 @@ class Dispatcher:
     """The routes of a worker; the ASGI application of all calls that are not hot.
 
     Args:
-        routes: Handlers by path, then by method.
+        routes: Handlers by path, then by method; `ANY_METHOD` for the methods that have none.
         parameter_routes: The hot calls with a parameter in their path.
         fallback: The framework's application.
         tallies: Counts every response.
@@ -147,7 +150,7 @@ class Dispatcher:
             method = "GET"
         methods = self._routes.get(path)
         if methods is not None:
-            return methods.get(method)
+            return methods.get(method) or methods.get(ANY_METHOD)
         if method == "GET":
             for route in self._parameter_routes:
                 if route.matches(path):
@@ -173,7 +176,7 @@ class Dispatcher:
 
     def count_refused(self, method: str, status: int) -> None:
         """Count a response to an invalid or oversized request."""
-        self.count(_label(method), "unknown", status, 0.0)
+        self.count(method_label(method), "unknown", status, 0.0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request that is not for a hot call."""
@@ -245,13 +248,14 @@ class Dispatcher:
     def _ended(self, scope: Scope, method: str, route: str, status: int, started: float) -> None:
         seconds = time.perf_counter() - started
         if self.observer is None:
-            self.count(_label(method), route, status, seconds)
+            self.count(method_label(method), route, status, seconds)
         else:
             context = scope["state"][STATE]
-            self.observer.ended(context, _label(method), route, status, seconds)
+            self.observer.ended(context, method_label(method), route, status, seconds)
 
 
-def _label(method: str) -> str:
+def method_label(method: str) -> str:
+    """Return the name under which a method is counted."""
     return method if method in METHODS else "OTHER"
 
 

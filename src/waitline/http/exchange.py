@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from waitline.http.contexts import REQUEST_ID, STATE
-from waitline.http.dispatch import HotRoute
+from waitline.http.dispatch import HotRoute, method_label
 from waitline.http.head import Head
 from waitline.http.requests import Request, Scope
 from waitline.http.responses import BODILESS, STATUS_LINE, Answer
@@ -100,7 +100,8 @@ class HotExchange:
         dispatcher = protocol.dispatcher
         # Most requests have no id, and should not pay for a call that says so.
         named = request.context is not None or REQUEST_ID in request.headers
-        method = protocol.respond(answer, dispatcher.contexts.field(request) if named else b"")
+        sent = protocol.respond(answer, dispatcher.contexts.field(request) if named else b"")
+        method = method_label(sent)
         seconds = time.perf_counter() - self._started_s
         if dispatcher.observer is None:
             dispatcher.count(method, route.route, answer.status, seconds)

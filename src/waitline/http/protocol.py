@@ -237,8 +237,8 @@ class Protocol(SweptConnection, asyncio.Protocol):
         if route is None:
             exchange: HotExchange | FrameworkExchange = FrameworkExchange(self, head, body)
         else:
-            request = Request(head.path, head.query, head.fields, body, self.peer)
-            exchange = HotExchange(self, route, request)
+            call = Request(head.path, head.query, head.fields, body, self.peer, method=head.method)
+            exchange = HotExchange(self, route, call)
         self._exchange = exchange
         exchange.run()
 

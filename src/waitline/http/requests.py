@@ -52,12 +52,13 @@ class Request:
         headers: Names in lower case, each once.
         body: Empty where the handler needs none.
         peer: Address of the connection's other end; empty for a unix socket.
+        method: As the client wrote it.
 
     Attributes:
         context: What names it in logs and traces; `None` until `RequestContexts` makes it.
     """
 
-    __slots__ = ("_query", "body", "context", "headers", "path", "peer", "query_string")
+    __slots__ = ("_query", "body", "context", "headers", "method", "path", "peer", "query_string")
 
     def __init__(
         self,
@@ -66,8 +67,11 @@ class Request:
         headers: dict[bytes, bytes] | Iterable[tuple[bytes, bytes]],
         body: bytes = b"",
         peer: str = "",
+        *,
+        method: str = "GET",
     ) -> None:
         self.peer = peer
+        self.method = method
         self.path = path
         self.query_string = query_string
         self.headers = headers if isinstance(headers, dict) else dict(headers)

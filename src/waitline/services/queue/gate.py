@@ -12,6 +12,7 @@ from waitline.gate.matching import cookie_values
 from waitline.gate.model import Action, ProxyUntrusted, Rule, RuleMode, WhenUnreachable
 from waitline.gate.returns import sign_return
 from waitline.http.client_address import UNIX, ClientAddresses
+from waitline.http.dispatch import ANY_METHOD
 from waitline.http.requests import HotHandler, Request
 from waitline.http.responses import Answer, Headers
 from waitline.kernel import telemetry
@@ -119,21 +120,21 @@ class GateCalls:
 
     def routes(self) -> Mapping[str, Mapping[str, HotHandler]]:
         """Return the handlers by path and method."""
-        return {"/api/v1/gate": {"GET": self.decide}}
+        return {"/api/v1/gate": {ANY_METHOD: self.decide}}
 
     def decide(self, request: Request) -> Answer | Coroutine[Any, Any, Answer]:
         """Answer whether a request of the site passes: at once, unless the store is to be asked.
 
         Raises:
             ProxyUntrusted: The caller is not a trusted proxy.
-            InputInvalid: The proxy did not describe the request.
+            InputInvalid, MethodUnknown: The proxy did not describe the request.
         """
         if not self._proxies.trusts(request.peer or UNIX):
             raise ProxyUntrusted
         asked = parse_site_request(request)
         site = asked.site
         if site.method == "OPTIONS" and b"access-control-request-method" in site.fields:
-            return _decided(asked, "preflight", "bypass", passing("bypass"))
+            return _decided(asked, "preflight", "bypass", passing(asked.passed, "bypass"))
         known = self._state.known(site)
         return self._fetch(request, asked) if known is None else self._judge(request, asked, known)
 
@@ -153,7 +154,7 @@ class GateCalls:
         rule = known.rule
         if rule is None or rule.action is Action.BYPASS:
             name, decision = (UNMATCHED, "unmatched") if rule is None else (rule.name, "bypass")
-            return _decided(asked, name, decision, passing(decision))
+            return _decided(asked, name, decision, passing(asked.passed, decision))
         if PARAMETER in asked.target:
             return self._arrive(request, asked, rule, known)
         return self._guard(request, asked, rule, known)
@@ -174,12 +175,12 @@ class GateCalls:
         if shown is not None:
             now_ms = self._clock.now_ms()
             more = kept(asked, known.rules, shown.expires_ms - now_ms)
-            answer = with_pass(rule.room, shown.visitor, shown.place, more)
+            answer = with_pass(asked.passed, rule.room, shown.visitor, shown.place, more)
             if shown.half_ms <= now_ms and self._slides(asked, rule, shown):
                 return self._slide(request, asked, rule, shown, answer)
             return _decided(asked, rule.name, "pass", answer)
         if rule.mode is RuleMode.OBSERVE:
-            return _decided(asked, rule.name, "observed", passing("observed"))
+            return _decided(asked, rule.name, "observed", passing(asked.passed, "observed"))
         return self._hold(request, asked, rule)
 
     def _slides(self, asked: Asked, rule: Rule, shown: Presented) -> bool:
@@ -211,7 +212,7 @@ class GateCalls:
         if token is not None:
             browser = Browser.of(request, asked) if rule.bind else None
             cookies = self._cookies(asked, room, token, slot.expires_ms, browser)
-            answer = admitting("pass", room, shown.visitor, shown.place, cookies)
+            answer = admitting(asked.passed, "pass", (room, shown.visitor, shown.place), cookies)
         return _decided(asked, rule.name, "pass", answer)
 
     async def _hold(self, request: Request, asked: Asked, rule: Rule) -> Answer:
@@ -225,7 +226,7 @@ class GateCalls:
         except Unavailable:
             if rule.when_unreachable is WhenUnreachable.CLOSED:
                 raise
-            return _decided(asked, rule.name, "open", passing("open"))
+            return _decided(asked, rule.name, "open", passing(asked.passed, "open"))
         decision = "redirect" if asked.kind is Kind.PAGE else "refused"
         cookie = Browser.of(request, asked).cookie(asked, alone=True) if rule.bind else ()
         answer = refusing(asked, page, request.language, cookie)
@@ -243,7 +244,7 @@ class GateCalls:
         except (Refused, Unavailable):
             return None
         cookies = self._cookies(asked, room, token, slot.expires_ms, browser)
-        return admitting("standby", room, visitor, slot.place, cookies)
+        return admitting(asked.passed, "standby", (room, visitor, slot.place), cookies)
 
     def _cookies(
         self, asked: Asked, room: RoomId, token: str, expires_ms: int, browser: Browser | None

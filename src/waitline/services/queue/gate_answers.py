@@ -1,4 +1,4 @@
-"""Answers of the gate: 204 with the visitor, or the way to the line, by kind of client."""
+"""Answers of the gate: 204 or 200 with the visitor, or the way to the line, by kind of client."""
 
 from functools import lru_cache
 from hashlib import sha256
@@ -117,30 +117,32 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=16)
-def passing(decision: str) -> Answer:
+def passing(status: HTTPStatus, decision: str) -> Answer:
     """Return the answer to a request that passes without a visitor."""
     headers = ((_DECISION, decision.encode("ascii")),)
-    return kept_answer(Answer(HTTPStatus.NO_CONTENT.value, headers, b""))
+    return kept_answer(Answer(status.value, headers, b""))
 
 
 @lru_cache(maxsize=VISITORS_KEPT)
-def with_pass(room: RoomId, visitor: VisitorId, place: int, more: Headers) -> Answer:
+def with_pass(
+    status: HTTPStatus, room: RoomId, visitor: VisitorId, place: int, more: Headers
+) -> Answer:
     """Return the answer to a request with a good pass; as `admitting`."""
-    return kept_answer(admitting("pass", room, visitor, place, more))
+    return kept_answer(admitting(status, "pass", (room, visitor, place), more))
 
 
 def admitting(
-    decision: str, room: RoomId, visitor: VisitorId, place: int, more: Headers = ()
+    status: HTTPStatus, decision: str, shown: tuple[RoomId, VisitorId, int], more: Headers
 ) -> Answer:
     """Return the answer to a request of an admitted visitor.
 
     Args:
+        status: Lets the request pass.
         decision: Why it passes.
-        room: The room of the pass.
-        visitor: The visitor.
-        place: The visitor's place.
+        shown: The room of the pass, the visitor, and the visitor's place.
         more: The Set-Cookie field with a new pass, or how long the answer may be kept.
     """
+    room, visitor, place = shown
     headers = (
         (b"x-waitline-user", quote(visitor, safe="").encode("ascii")),
         (b"x-waitline-room", quote(room, safe="").encode("ascii")),
@@ -148,7 +150,7 @@ def admitting(
         (_DECISION, decision.encode("ascii")),
         *more,
     )
-    return Answer(HTTPStatus.NO_CONTENT.value, headers, b"")
+    return Answer(status.value, headers, b"")
 
 
 def kept(asked: Asked, rules: CompiledRules, left_ms: int) -> Headers:

@@ -130,6 +130,33 @@ def _hot_calls() -> dict[str, Any]:
     }
 
 
+def _gate() -> dict[str, Any]:
+    return {
+        "tags": ["gate"],
+        "summary": "Decide whether a request of a site passes (forward authentication)",
+        "parameters": [
+            {
+                "name": "as",
+                "in": "query",
+                "schema": {"type": "string", "enum": ["nginx", "nginx-answer", "envoy"]},
+            },
+            {
+                "name": "uri",
+                "in": "query",
+                "description": "After `as=envoy`: path and query of the site's request, as "
+                "they are, to the end of the address; the method is that of the call",
+                "schema": {"type": "string"},
+            },
+        ],
+        "responses": {
+            "200": {"description": "It passes (`as=envoy`)"},
+            "204": {"description": "It passes"},
+            "302": {"description": "To the waiting page"},
+            "303": {"description": "The pass of the address is in a cookie now"},
+        },
+    }
+
+
 def _site_calls() -> dict[str, Any]:
     room = {"name": "room", "in": "query", "required": True, "schema": _NAME}
     signed = {"name": "return", "in": "query", "required": True, "schema": {"type": "string"}}
@@ -143,24 +170,7 @@ def _site_calls() -> dict[str, Any]:
     left = call("Free a visitor's slot", None, tag="gate", body="VisitorBody")
     left["parameters"] = [signature]
     return {
-        "/api/v1/gate": {
-            "get": {
-                "tags": ["gate"],
-                "summary": "Decide whether a request of a site passes (forward authentication)",
-                "parameters": [
-                    {
-                        "name": "as",
-                        "in": "query",
-                        "schema": {"type": "string", "enum": ["nginx", "nginx-answer"]},
-                    }
-                ],
-                "responses": {
-                    "204": {"description": "It passes"},
-                    "302": {"description": "To the waiting page"},
-                    "303": {"description": "The pass of the address is in a cookie now"},
-                },
-            }
-        },
+        "/api/v1/gate": {"get": _gate()},
         "/api/v1/gate/return": {
             "get": call(
                 "Check a signed return address",

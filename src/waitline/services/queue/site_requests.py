@@ -3,16 +3,19 @@
 import re
 from enum import StrEnum
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from waitline.gate.matching import ADDRESSES_CACHED, SiteRequest, normal_path
-from waitline.http.problems import InputInvalid
+from waitline.http.problems import InputInvalid, MethodUnknown
 from waitline.http.requests import MISSING, Request
 from waitline.http.speculation import is_speculative
 from waitline.http.texts import Text
 
 NOT_AN_ADDRESS: Final = Text("올바른 주소가 아닙니다.", "is not an address of a site")
-NOT_A_FORM: Final = Text("nginx 또는 nginx-answer여야 합니다.", "must be nginx or nginx-answer")
+NOT_A_FORM: Final = Text(
+    "nginx, nginx-answer, envoy 중 하나여야 합니다.", "must be nginx, nginx-answer or envoy"
+)
 
 PARAMETER: Final = "waitline"
 """Query parameter with the pass, in the address that the waiting page hands over to."""
@@ -33,6 +36,7 @@ class Form(StrEnum):
     FORWARDED = ""  # X-Forwarded-…; every answer is passed on to the client
     NGINX = "nginx"  # X-Original-…; only 2xx, 401 and 403
     NGINX_ANSWER = "nginx-answer"  # X-Original-…; the whole answer of a 403
+    ENVOY = "envoy"  # request line and Host; only 200 lets a request pass
 
 
 class Kind(StrEnum):
@@ -70,6 +74,11 @@ class Asked(NamedTuple):
     def is_secure(self) -> bool:
         """Whether the client uses HTTPS."""
         return self.scheme == "https"
+
+    @property
+    def passed(self) -> HTTPStatus:
+        """Status that lets it pass."""
+        return HTTPStatus.OK if self.form is Form.ENVOY else HTTPStatus.NO_CONTENT
 
     @property
     def kind(self) -> Kind:
@@ -115,6 +124,13 @@ _FORMS: Final = {
     b"as=nginx-answer": Form.NGINX_ANSWER,
 }
 
+_METHODS: Final = ("GET", "HEAD")
+"""Methods of all calls but Envoy's."""
+
+_ENVOY: Final = b"as=envoy&uri="
+"""Query of Envoy's calls up to the path and query of the site's request, which Envoy appends as
+they are. Whatever is in them belongs to the site."""
+
 
 def parse_site_request(request: Request) -> Asked:
     """Return the site's request that a call of the gate is about.
@@ -124,10 +140,14 @@ def parse_site_request(request: Request) -> Asked:
 
     Raises:
         InputInvalid: The proxy did not describe the request.
+        MethodUnknown: The call has another method than GET and HEAD, and is not Envoy's, which has
+            that of the site's request.
     """
     form = _FORMS.get(request.query_string)
     if form is None:
-        raise InputInvalid("as", NOT_A_FORM)
+        return _of_envoy(request)
+    if request.method not in _METHODS:
+        raise MethodUnknown(_METHODS)
     fields = request.headers
     if form is Form.FORWARDED:
         host = _required(fields, b"x-forwarded-host", "X-Forwarded-Host")
@@ -142,6 +162,22 @@ def parse_site_request(request: Request) -> Asked:
         method = fields.get(b"x-original-method", b"GET")
         known = len(url) + len(method) <= ADDRESS_BYTES_CACHED
         found = (_original if known else _original.__wrapped__)(method, url)
+    return _asked(found, fields, form)
+
+
+def _of_envoy(request: Request) -> Asked:
+    query, fields = request.query_string, request.headers
+    if not query.startswith(_ENVOY):
+        raise InputInvalid("as", NOT_A_FORM)
+    target, host = query[len(_ENVOY) :], _required(fields, b"host", "Host")
+    method = request.method.encode("ascii")
+    scheme = fields.get(b"x-forwarded-proto", b"http")
+    known = len(target) + len(host) + len(method) + len(scheme) <= ADDRESS_BYTES_CACHED
+    parse = _appended if known else _appended.__wrapped__
+    return _asked(parse(method, scheme, host, target), fields, Form.ENVOY)
+
+
+def _asked(found: _Address, fields: dict[bytes, bytes], form: Form) -> Asked:
     site = SiteRequest(found.method, found.host, found.path, fields)
     return Asked(site, found.scheme, found.authority, found.target, form)
 
@@ -150,6 +186,12 @@ def parse_site_request(request: Request) -> Asked:
 def _forwarded(method: bytes, scheme: bytes, host: bytes, target: bytes) -> _Address:
     text = target.decode("latin-1")
     return _address("X-Forwarded-Uri", method, _last(scheme), _last(host), text)
+
+
+@lru_cache(maxsize=ADDRESSES_CACHED)
+def _appended(method: bytes, scheme: bytes, host: bytes, target: bytes) -> _Address:
+    text = target.decode("latin-1")
+    return _address("uri", method, _last(scheme), host.decode("latin-1"), text)
 
 
 @lru_cache(maxsize=ADDRESSES_CACHED)
