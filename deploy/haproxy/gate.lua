@@ -13,6 +13,11 @@ local OPEN = true
 -- Set from the gate's answer, never by clients.
 local OURS = { 'x-waitline-user', 'x-waitline-room', 'x-waitline-place' }
 
+-- Whether a field is one of these, also for sites that read X_Waitline_User as X-Waitline-User.
+local function is_ours(name)
+  return name:lower():find('^x%Wwaitline%W') ~= nil
+end
+
 -- Of the connection, or of the body, which the gate does not get.
 local HOP = {
   host = true, connection = true, upgrade = true, expect = true,
@@ -86,7 +91,9 @@ local function replies(txn, answer)
 end
 
 core.register_action('waitline', { 'http-req' }, function(txn)
-  for _, name in ipairs(OURS) do txn.http:req_del_header(name) end
+  for name in pairs(txn.http:req_get_headers()) do
+    if is_ours(name) then txn.http:req_del_header(name) end
+  end
   local headers = flat(txn.http:req_get_headers())
   local request = {
     method = txn.sf:method(), host = headers.host or '', target = txn.sf:path(),

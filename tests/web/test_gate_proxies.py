@@ -1,166 +1,333 @@
-"""Debian's Caddy and HAProxy in front of a site, with the configurations that we ship."""
+"""Proxies in front of a site, with the configurations that we ship: one list of cases for all."""
 
-import shutil
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import pytest
 
-from tests.processes import started
-from tests.servers import IN_CI
 from tests.until import until
 from tests.web.gated import HTML, Gated, cookie_name
+from tests.web.proxies import PROXIES, Proxy, proxied
 from tests.web.stack import SOON_S, Room
-from tests.web.test_gate_nginx import shop
-from waitline.trial.machine import free_port
 
-ROOT = Path(__file__).parents[2]
-DEPLOY = ROOT / "deploy"
+ENGLISH = {"Accept-Language": "en"}
 
-# Seconds until a proxy listens, on a machine that runs other tests as well.
-LISTENS_S = 30.0
-
-PROXIES = ["caddy", "haproxy"]
-
-pytestmark = pytest.mark.long
+BROWSER = "waitline-browser"
 
 
-def program(name: str) -> str:
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
-    if found is None:
-        missing = pytest.fail if IN_CI else pytest.skip
-        missing(f"{name} is missing: apt-get install {name}")
-    return found
+def kinds(*short: str, cookies: bool = False) -> list[object]:
+    """Return the proxies; only these are in the short run.
+
+    Args:
+        short: Their names.
+        cookies: Whether only those that pass cookies on together with an answer of the site.
+    """
+    return [
+        name if name in short else pytest.param(name, marks=pytest.mark.long)
+        for name, proxy in PROXIES.items()
+        if proxy.cookies or not cookies
+    ]
 
 
-@contextmanager
-def proxied(kind: str, folder: Path, gate: int, site: int, site_key: str) -> Iterator[str]:
-    """Run a proxy with our configuration and these addresses; return its own."""
-    port = free_port()
+# The short run has all cases for nginx, and for the others that the gate has a form for (Envoy) or
+# that are new in each version (Traefik) the way to the line and back.
+everywhere = pytest.mark.parametrize("browser", kinds("nginx"), indirect=True)
+wherever_cookies_pass = pytest.mark.parametrize(
+    "browser", kinds("nginx", cookies=True), indirect=True
+)
+first = pytest.mark.parametrize("browser", kinds("nginx", "envoy", "traefik"), indirect=True)
 
-    def localized(text: str) -> str:
-        text = text.replace("127.0.0.1:8081", f"127.0.0.1:{gate}")
-        text = text.replace("127.0.0.1:3000", f"127.0.0.1:{site}")
-        text = text.replace("http://shop.example {", f"http://127.0.0.1:{port} {{")
-        return text.replace("bind :80", f"bind 127.0.0.1:{port}").replace(
-            "/etc/haproxy", str(folder)
-        )
 
-    if kind == "caddy":
-        config = folder / "Caddyfile"
-        text = "{\n\tadmin off\n}\n" + localized((DEPLOY / "caddy/Caddyfile").read_text("utf-8"))
-        argv = ["run", "--config", str(config), "--adapter", "caddyfile"]
-    else:
-        config = folder / "haproxy.cfg"
-        text = localized((DEPLOY / "haproxy/haproxy.cfg").read_text("utf-8"))
-        script = (DEPLOY / "haproxy/gate.lua").read_text("utf-8")
-        (folder / "gate.lua").write_text(localized(script), "utf-8")
-        shutil.copy(ROOT / "connectors/lua/waitline.lua", folder)
-        argv = ["-db", "-f", str(config)]
-    config.write_text(text, "utf-8")
-    env = {"WAITLINE_SITE_KEY": site_key, "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
+class Rooms(NamedTuple):
+    """The rooms of the site; each guards the pages below its name."""
 
-    def listens() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
+    buy: Room
+    bound: Room
+    slides: Room
+    open: Room
+    """Stands by, and its passes are bound."""
 
-    with started([program(kind), *argv], env, listens, LISTENS_S):
-        yield f"http://127.0.0.1:{port}"
+    @property
+    def cookies(self) -> list[str]:
+        return [*map(cookie_name, self), BROWSER]
+
+
+class Browser(NamedTuple):
+    """A client of the site behind a proxy.
+
+    Attributes:
+        http: Has no cookies.
+        proxy: What to expect of the proxy.
+        kind: Its name.
+    """
+
+    http: httpx.Client
+    proxy: Proxy
+    kind: str
+
+    @property
+    def url(self) -> str:
+        return str(self.http.base_url).rstrip("/")
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return self.send("GET", path, headers)
+
+    def send(
+        self, method: str, path: str, headers: Mapping[str, str], content: bytes | None = None
+    ) -> httpx.Response:
+        """Send a request byte by byte; it has only the cookies that it names."""
+        self.http.cookies.clear()
+        url = httpx.URL(self.url).copy_with(raw_path=path.encode())
+        return self.http.request(method, url, headers=headers, content=content)
+
+    def name(self, visitor: str) -> str:
+        """Return a visitor of this proxy: all share the rooms."""
+        return f"{visitor}-{self.kind}"
 
 
 @pytest.fixture(scope="module")
-def room(site: Gated) -> Room:
-    made = site.stack.room(admitPerSecond=1000)
-    rule = {"name": "buy", "action": "queue", "room": made.name}
-    site.protect({**rule, "when": {"host": ["127.0.0.1"], "path": ["/buy/*"]}})
+def rooms(site: Gated) -> Rooms:
+    make = site.stack.room
+    made = Rooms(
+        make(admitPerSecond=1000),
+        make(admitPerSecond=1000),
+        make(admitPerSecond=1000, activeSeconds=60, staySeconds=3_600),
+        make(admitPerSecond=1000, standby="on"),
+    )
+    bound = {"bound", "open"}
+    site.protect(*({
+        "name": name, "action": "queue", "room": room.name, "bind": name in bound,
+        "when": {"host": ["127.0.0.1"], "path": [f"/{name}/*"]},
+    } for name, room in made._asdict().items()))  # fmt: skip
     return made
 
 
-@pytest.fixture(scope="module", params=PROXIES)
+@pytest.fixture(scope="module")
 def browser(
-    request: pytest.FixtureRequest, site: Gated, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[httpx.Client]:
-    """A client of the site behind a proxy."""
-    gate = site.stack.client.base_url.port or 80
-    folder = tmp_path_factory.mktemp(request.param)
+    request: pytest.FixtureRequest,
+    site: Gated,
+    rooms: Rooms,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Browser]:
+    kind = request.param
+    gate, key = site.stack.client.base_url.port or 80, site.site_key.decode()
+    folder = tmp_path_factory.mktemp(kind)
     with (
-        shop() as port,
-        proxied(request.param, folder, gate, port, site.site_key.decode()) as url,
+        proxied(kind, folder, gate, site_key=key, cookies=rooms.cookies) as url,
         httpx.Client(base_url=url, headers=HTML, timeout=SOON_S) as client,
     ):
-        yield client
+        yield Browser(client, PROXIES[kind], kind)
 
 
+def jar(*answers: httpx.Response) -> str:
+    """Return the Cookie field of a browser that has seen these answers."""
+    kept = httpx.Cookies()
+    for answer in answers:
+        kept.update(answer.cookies)
+    return "; ".join(f"{name}={value}" for name, value in kept.items())
+
+
+def lines(answer: httpx.Response) -> list[str]:
+    """Return the names of the cookies that an answer sets, each time that it does."""
+    return [one.partition("=")[0] for one in answer.headers.get_list("set-cookie")]
+
+
+@first
 def test_a_visitor_goes_to_the_line_and_comes_back(
-    site: Gated, room: Room, browser: httpx.Client
+    site: Gated, rooms: Rooms, browser: Browser
 ) -> None:
-    assert browser.get("/about").text == "GET /about of "
-    sent = browser.get("/buy/1?a=1")
-    assert sent.status_code == 302
-    assert f"/rooms/{room.name}?return=" in sent.headers["location"]
-    # Both proxies share the room.
-    visitor = f"ann-{browser.base_url.port}"
-    token = site.pass_of(room, visitor)
-    back = browser.get(f"/buy/1?a=1&waitline={token}")
-    assert back.status_code == 303
-    assert back.headers["location"] == f"{browser.base_url}/buy/1?a=1".replace("//buy", "/buy")
-    assert back.headers["set-cookie"].startswith(f"{cookie_name(room)}=")
-    shown = browser.get("/buy/1?a=1", headers={"X-Waitline-User": "root"})
-    assert shown.text == f"GET /buy/1?a=1 of {visitor}"
-    posted = browser.post("/buy/1", content=b"x" * 10_000)
-    assert posted.text == f"POST /buy/1 of {visitor}"
-    browser.cookies.clear()
-    assert browser.get("/buy/1").status_code == 302
+    about = browser.get("/about?a=1")
+    assert (about.text, lines(about)) == ("GET /about?a=1 of ", ["site"])
+    sent = browser.get("/buy/1?a=%20b")
+    assert sent.status_code == browser.proxy.redirect
+    assert f"/rooms/{rooms.buy.name}?return=" in sent.headers["location"]
+    assert (sent.headers["cache-control"], lines(sent)) == ("no-store", ["waitline-kept"])
+    visitor = browser.name("ann")
+    token = site.pass_of(rooms.buy, visitor)
+    back = browser.get(f"/buy/1?a=%20b&waitline={token}", Cookie=jar(sent))
+    assert (back.status_code, back.headers["location"]) == (303, f"{browser.url}/buy/1?a=%20b")
+    fields = [back.headers[name] for name in ("cache-control", "referrer-policy")]
+    assert fields == ["no-store", "no-referrer"]
+    assert lines(back) == [cookie_name(rooms.buy)]
+    cookie = jar(sent, back)
+    shown = browser.get("/buy/1?a=%20b", Cookie=cookie)
+    assert (shown.text, lines(shown)) == (f"GET /buy/1?a=%20b of {visitor}", ["site"])
+    seen = json.loads(shown.headers["x-seen"])
+    assert seen["x-waitline-room"] == rooms.buy.name
+    for method in ("POST", "DELETE"):
+        posted = browser.send(method, "/buy/1", {"Cookie": cookie}, b"x" * 10_000)
+        assert posted.text == f"{method} /buy/1 of {visitor}"
+    assert browser.get("/buy/1").status_code == browser.proxy.redirect
 
 
-def test_scripts_and_forms_get_their_answers(room: Room, browser: httpx.Client) -> None:
-    call = browser.get("/buy/1", headers={"Accept": "application/json"})
+@everywhere
+def test_what_is_no_page_gets_its_answer(rooms: Rooms, browser: Browser) -> None:
+    call = browser.get("/buy/1", Accept="application/json")
     assert (call.status_code, call.headers["retry-after"]) == (429, "10")
-    assert f"/rooms/{room.name}" in call.json()["waitingPage"]
-    form = browser.post("/buy/1", content=b"a=b", headers={"Accept-Language": "en"})
-    assert form.status_code == 429
+    assert call.headers["content-type"] == "application/json"
+    assert f"/rooms/{rooms.buy.name}" in call.json()["waitingPage"]
+    form = browser.send("POST", "/buy/1", ENGLISH, b"a=b")
+    assert (form.status_code, form.headers["cache-control"]) == (429, "no-store")
     assert "Your form was not sent" in form.text
-    head = browser.head("/buy/1")
+    framed = {"Sec-Fetch-Dest": "iframe", **ENGLISH}
+    frame = browser.get("/buy/1", **framed)
+    assert frame.status_code == 429
+    assert "Please open this page by itself" in frame.text
+    for headers in ({"Range": "bytes=0-9"}, {"Sec-Purpose": "prefetch"}, {"X-Moz": "prefetch"}):
+        assert browser.get("/buy/1", **headers).status_code == 429
+    head = browser.send("HEAD", "/buy/1", {})
     assert (head.status_code, head.content) == (429, b"")
+    preflight = {"Access-Control-Request-Method": "POST", "Origin": "http://a.b"}
+    assert browser.send("OPTIONS", "/buy/1", preflight).text == "OPTIONS /buy/1 of "
 
 
-@pytest.mark.usefixtures("room")
-def test_a_client_cannot_describe_itself(browser: httpx.Client) -> None:
-    forged = {
+@everywhere
+def test_a_client_cannot_describe_itself(site: Gated, rooms: Rooms, browser: Browser) -> None:
+    described = {
         "X-Original-URL": "http://127.0.0.1/about", "X-Original-Method": "OPTIONS",
-        "X-Forwarded-Uri": "/about", "X-Forwarded-Method": "OPTIONS", "X-Waitline-User": "root",
+        "X-Forwarded-Uri": "/about", "X-Forwarded-Method": "OPTIONS",
+        "X-Forwarded-Host": "other.example", "Access-Control-Request-Method": "GET",
     }  # fmt: skip
-    assert browser.get("/buy/1", headers=forged).status_code == 302
-    assert browser.get("/about", headers=forged).text == "GET /about of "
-    for target in ("/x/../buy/1", "//buy/1", "/%62uy/1", "/buy%2F1"):
-        raw = httpx.URL(str(browser.base_url)).copy_with(raw_path=target.encode())
-        assert browser.get(raw).status_code == 302, target
+    guarded = browser.get("/buy/1", **described)
+    assert guarded.status_code == browser.proxy.redirect
+    # The way back is where the request came from, and not where its fields say.
+    assert f"{browser.url}/buy/1" == returned(site, rooms.buy, guarded)
+    name = cookie_name(rooms.buy)
+    visitor = browser.name("eve")
+    cookie = f"{name}={site.pass_of(rooms.buy, visitor)}"
+    others = ("X_Waitline_", "X.Waitline-", "X-Waitline!") if browser.proxy.other_names else ()
+    for prefix in ("X-Waitline-", *others):
+        forged = {prefix + name: "root" for name in ("User", "Room", "Place")}
+        for path, who in (("/about", ""), ("/buy/1", visitor)):
+            answer = browser.send("GET", path, {**forged, "Cookie": cookie})
+            assert answer.text == f"GET {path} of {who}", prefix
+            assert "root" not in answer.headers["x-seen"], prefix
 
 
-@pytest.mark.parametrize("kind", PROXIES)
-def test_while_the_gate_is_down_visitors_pass(kind: str, tmp_path: Path) -> None:
+def returned(site: Gated, room: Room, sent: httpx.Response) -> str:
+    """Return the way back of a redirect to the line."""
+    signed = httpx.URL(sent.headers["location"]).params["return"]
+    params = {"room": room.name, "return": signed}
+    found = site.stack.client.get("/api/v1/gate/return", params=params)
+    return str(found.json()["data"]["url"])
+
+
+@everywhere
+@pytest.mark.usefixtures("rooms")
+def test_no_spelling_of_an_address_gets_past(browser: Browser) -> None:
+    targets = (
+        "/x/../buy/1",
+        "//buy/1",
+        "/%62uy/1",
+        "/buy%2F1",
+        "/buy/%2e%2e/buy/1",
+        "/x\\..\\buy\\1",
+    )
+    for target in targets:
+        answer = browser.get(target)
+        # Some proxies refuse the odd ones.
+        assert answer.status_code in {browser.proxy.redirect, 400}, target
+
+
+@everywhere
+def test_a_pass_is_bound_to_its_browser(site: Gated, rooms: Rooms, browser: Browser) -> None:
+    visitor = browser.name("ann")
+    token = site.pass_of(rooms.bound, visitor)
+    # It has seen no page of the site, so its secret comes together with the pass.
+    back = browser.get(f"/bound/1?waitline={token}")
+    assert back.status_code == 303
+    assert sorted(lines(back)) == sorted([cookie_name(rooms.bound), BROWSER])
+    cookie = jar(back)
+    assert browser.get("/bound/1", Cookie=cookie).text == f"GET /bound/1 of {visitor}"
+    used = browser.get(f"/bound/1?waitline={token}", **ENGLISH)
+    assert used.status_code == 403
+    assert "in use in another browser" in used.text
+    name = cookie_name(rooms.bound)
+    copied = browser.get("/bound/1", Cookie=f"{name}={back.cookies[name]}")
+    assert copied.status_code == browser.proxy.redirect
+    assert browser.get("/bound/1", Cookie=cookie).status_code == 200
+
+
+@wherever_cookies_pass
+def test_a_visitor_admitted_without_a_line_keeps_the_pass(rooms: Rooms, browser: Browser) -> None:
+    seen: list[httpx.Response] = []
+
+    def is_open() -> bool:
+        seen.append(browser.get("/open/1"))
+        return seen[-1].status_code == 200
+
+    until(is_open, SOON_S, "the bucket of a new room fills")
+    assert sorted(lines(seen[-1])) == sorted(["site", cookie_name(rooms.open), BROWSER])
+    again = browser.get("/open/1", Cookie=jar(seen[-1]))
+    assert (again.text, lines(again)) == (seen[-1].text, ["site"])
+    assert again.text.startswith("GET /open/1 of ")
+    assert again.text != "GET /open/1 of "
+
+
+@wherever_cookies_pass
+def test_a_stay_slides_and_its_new_pass_reaches_the_browser(
+    site: Gated, rooms: Rooms, browser: Browser
+) -> None:
+    visitor = browser.name("active")
+    room, name = rooms.slides, cookie_name(rooms.slides)
+    room.change(activeSeconds=60)
+    token = site.half_over(room, visitor)
+    room.change(activeSeconds=600)
+    seen: list[str] = []
+
+    def is_renewed() -> bool:
+        answer = browser.get("/slides/1", Cookie=f"{name}={token}")
+        assert answer.text == f"GET /slides/1 of {visitor}"
+        seen.append(str(answer.cookies.get(name, "")))
+        return seen[-1] != ""
+
+    until(is_renewed, SOON_S, "the gate knows the room's settings")
+    # Once, and no proxy keeps the answer that has it for another request.
+    for value in [token, seen[-1]] * 3:
+        answer = browser.get("/slides/1", Cookie=f"{name}={value}")
+        assert (answer.text, lines(answer)) == (f"GET /slides/1 of {visitor}", ["site"])
+
+
+@pytest.mark.parametrize("kind", kinds("nginx"))
+def test_while_the_gate_is_down(kind: str, tmp_path: Path) -> None:
     # No server listens on the gate's port: a connection to port 1 is refused.
-    with shop() as port, proxied(kind, tmp_path, 1, port, "of no use") as url:
-        answer = httpx.get(f"{url}/buy/1", headers={"X-Waitline-User": "x"}, timeout=SOON_S)
-    assert (answer.status_code, answer.text) == (200, "GET /buy/1 of ")
+    with proxied(kind, tmp_path, 1, cookies=[BROWSER]) as url:
+        forged = {"X-Waitline-User": "root", "X-Waitline-Place": "root"}
+        answer = httpx.get(f"{url}/buy/1", headers=forged, timeout=SOON_S)
+    assert answer.status_code == PROXIES[kind].down
+    if answer.status_code == 200:
+        assert answer.text == "GET /buy/1 of "
+        assert "root" not in answer.headers["x-seen"]
+    else:
+        assert "GET /buy/1" not in answer.text
 
 
-@pytest.mark.usefixtures("room")
+@pytest.mark.long
+@pytest.mark.parametrize("kind", [name for name, proxy in PROXIES.items() if proxy.closing])
+def test_a_proxy_can_close_while_the_gate_is_down(kind: str, tmp_path: Path) -> None:
+    change = PROXIES[kind].closing
+    assert change is not None
+    with proxied(kind, tmp_path, 1, change=change) as url:
+        answer = httpx.get(f"{url}/buy/1", timeout=SOON_S)
+    assert answer.status_code == 503
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("rooms")
 def test_haproxy_asks_about_guarded_requests_alone(site: Gated, tmp_path: Path) -> None:
     gate = site.stack.client.base_url.port or 80
 
     def counted(decision: str) -> float:
-        lines = site.stack.metrics().splitlines()
-        found = [line for line in lines if line.startswith("gate_decisions_total{")]
+        metrics = site.stack.metrics().splitlines()
+        found = [line for line in metrics if line.startswith("gate_decisions_total{")]
         assert found
         return sum(float(one.rpartition(" ")[2]) for one in found if f'"{decision}"' in one)
 
     with (
-        shop() as port,
-        proxied("haproxy", tmp_path, gate, port, site.site_key.decode()) as url,
+        proxied("haproxy", tmp_path, gate, site_key=site.site_key.decode()) as url,
         httpx.Client(base_url=url, headers=HTML, timeout=SOON_S) as client,
     ):
 
