@@ -1,7 +1,7 @@
 """Proxies in front of a site, each with the configuration that we ship, run as it is.
 
-Only addresses are replaced, and names that the operator chooses. Of the two controllers of
-Kubernetes only the proxy runs, with what the controller makes of our file.
+Only addresses, deadlines and names that the operator chooses are replaced. Of the two controllers
+of Kubernetes only the proxy runs, with what the controller makes of our file.
 """
 
 import json
@@ -32,6 +32,18 @@ DEPLOY = ROOT / "deploy"
 # Seconds until a proxy listens, on a machine that runs other tests as well.
 LISTENS_S = 30.0
 
+# Deadlines of calls to the gate, after which most proxies let visitors pass. A machine that runs
+# other tests may need longer.
+DEADLINES = {
+    "timeout: 2s": "timeout: 30s",
+    "connect_timeout: 1s": "connect_timeout: 30s",
+    "proxy_connect_timeout 1s": "proxy_connect_timeout 30s",
+    "proxy_read_timeout 2s": "proxy_read_timeout 30s",
+    "dial_timeout 1s": "dial_timeout 30s",
+    "response_header_timeout 2s": "response_header_timeout 30s",
+    "DEADLINE_MS = 2000": "DEADLINE_MS = 30000",
+}
+
 GATE = "127.0.0.1:8081"
 SITE = "127.0.0.1:3000"
 SERVICE = "waitline-queue.waitline.svc.cluster.local:8081"
@@ -59,7 +71,9 @@ class Setup(NamedTuple):
     change: tuple[str, str]
 
     def localized(self, text: str) -> str:
-        """Return a configuration with these addresses."""
+        """Return a configuration with these addresses, and deadlines that no load exceeds."""
+        for short, long in DEADLINES.items():
+            text = text.replace(short, long)
         text = text.replace(*self.change).replace(GATE, f"127.0.0.1:{self.gate}")
         return text.replace(SITE, f"127.0.0.1:{self.site}")
 
