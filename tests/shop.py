@@ -103,6 +103,10 @@ def shop(algorithm: str, name: str = "") -> Shop:
     return Shop(algorithm, private, name)
 
 
+STALLED_S = 20.0
+"""Longest silence of an address of keys that is stalled."""
+
+
 class KeyAddress:
     """A shop's key set, at an address of its own.
 
@@ -122,7 +126,7 @@ class KeyAddress:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 address.asked += 1
-                address._open.wait(5)
+                address._open.wait(STALLED_S)
                 status, headers, body = address.answer
                 self.send_response(status)
                 for name, value in headers.items():
