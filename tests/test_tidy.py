@@ -18,6 +18,7 @@ import waitline.gate
 import waitline.queue
 from waitline.cli.lazy_commands import COMMANDS
 from waitline.http.problems import BUG, UNAVAILABLE
+from waitline.kernel import includes
 from waitline.kernel.errors import Refused
 from waitline.queue.keys import RoomKeys
 from waitline.services.problems import PROBLEMS
@@ -177,14 +178,17 @@ def test_lua_header_says_what_and_at_what_cost(path: Path) -> None:
     assert [name for name in sections if name != "ARGV"] == ["KEYS", "RETURNS", "COST"]
 
 
-def test_lua_includes_are_replaced_and_all_are_used() -> None:
+@pytest.mark.parametrize("kind", ["lua", "sql"])
+def test_includes_are_replaced_and_all_are_used(kind: str) -> None:
+    paths = sorted(SRC.glob(f"*/{kind}/*.{kind}"))
     included = [
         name
-        for path in SCRIPTS
-        for name in re.findall(r"^--@include (.*)$", path.read_text("utf-8"), re.MULTILINE)
+        for path in paths
+        for name in re.findall(r"^ *--@include (.*)$", path.read_text("utf-8"), re.MULTILINE)
     ]
-    assert {*included} == {path.stem for path in FRAGMENTS}
-    assert [path.stem for path in SCRIPTS if "@include" in body(path)] == []
+    assert {*included} == {path.stem for path in SRC.glob(f"*/{kind}/include/*.{kind}")}
+    assembled = [includes.assemble(path.parent, path.name) for path in paths]
+    assert [text for text in assembled if "@include" in text] == []
 
 
 HEAVY = {"aiohttp", "alembic", "fastapi", "matplotlib", "numpy", "sqlalchemy"}

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from importlib.resources import files
 from inspect import isasyncgen
 from typing import Any
 from uuid import UUID
@@ -21,6 +20,7 @@ from waitline.booking.store import Reservations
 from waitline.kernel.errors import Contended
 from waitline.kernel.findings import Finding
 from waitline.kernel.ids import VisitorId
+from waitline.postgres import statements
 
 PRICE = 100
 HOLD_S = 300.0
@@ -28,9 +28,7 @@ HOLD_S = 300.0
 
 def written(plant: Callable[[str], str] = lambda text: text) -> Any:  # noqa: ANN401 - aiosql's own
     """The statements as they are in sql/, perhaps with a bug in them."""
-    folder = files("waitline.booking") / "sql"
-    texts = [one.read_text("utf-8") for one in sorted(folder.iterdir(), key=lambda one: one.name)]
-    return aiosql.from_str(plant("\n".join(texts)), "asyncpg")
+    return aiosql.from_str(plant(statements.source("waitline.booking")), "asyncpg")
 
 
 def waits(text: str) -> str:

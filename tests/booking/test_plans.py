@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from tests.databases import TestDatabase
+from waitline.kernel import includes
 from waitline.postgres.sessions import SESSION
 
 SQL = Path(__file__).parents[2] / "src/waitline/booking/sql"
@@ -61,8 +62,6 @@ SOLD = [
     "ANALYZE",
 ]
 
-JUDGED = re.compile(r"WHEN NOT pg_try_advisory.*?END AS refused", re.DOTALL)
-
 # A correlated EXISTS outside of a plain conjunction becomes a subplan, which PostgreSQL may run as
 # a hash over the whole table. A scalar subquery has no such form.
 EXISTS = re.compile(rf"EXISTS \(\s*SELECT (?:\w+ )?FROM (?:{GROWING}) AS", re.IGNORECASE)
@@ -72,7 +71,7 @@ BLOCKS = [
     for file, names in HOT.items()
     for name, body in re.findall(
         r"^-- name: (\w+)(\([^\n]*\n.*?)(?=^-- name:|\Z)",
-        (SQL / file).read_text("utf-8"),
+        includes.assemble(SQL, file),
         re.MULTILINE | re.DOTALL,
     )
     if name in names
@@ -81,18 +80,6 @@ BLOCKS = [
 
 def test_all_are_there() -> None:
     assert {block.id for block in BLOCKS} == {name for names in HOT.values() for name in names}
-
-
-def test_a_key_is_judged_alike_by_all_who_record_one() -> None:
-    """Written out in each: a function would be called for every request."""
-    judged = {}
-    for block in BLOCKS:
-        name, body = map(str, block.values)
-        found = JUDGED.search(body)
-        if found is not None:
-            judged[name] = re.sub(r"asked\.|:(?=user_id|holder)|::text|\s+", "", found[0])
-    assert set(judged) == {"reserve", "cancel", "begin_payment"}
-    assert len(set(judged.values())) == 1
 
 
 @pytest.mark.parametrize(("name", "body"), BLOCKS)

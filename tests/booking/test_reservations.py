@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from importlib.resources import files
 
 import pytest
 
@@ -26,6 +25,7 @@ from waitline.booking.model import (
 )
 from waitline.booking.store import CANCEL_REFUSED, RESERVE_REFUSED, Expired
 from waitline.kernel.errors import Refused, Unavailable
+from waitline.postgres import statements
 
 ANN, BOB = person(7), person(8)
 
@@ -41,7 +41,7 @@ def sale(postgres: TestDatabase) -> Iterator[Sale]:
 
 def declared(statement: str) -> set[str]:
     """The outcomes that the header of a statement lists."""
-    text = (files("waitline.booking") / "sql" / "reservations.sql").read_text("utf-8")
+    text = statements.source("waitline.booking")
     block = text[text.index(f"-- name: {statement}(") :]
     header = re.match(r"(--.*\n)+", block)
     assert header is not None
@@ -50,7 +50,7 @@ def declared(statement: str) -> set[str]:
 
 def mapped(statement: str) -> set[str]:
     """The outcomes that a statement can answer with."""
-    text = (files("waitline.booking") / "sql" / "reservations.sql").read_text("utf-8")
+    text = statements.source("waitline.booking")
     block = text[text.index(f"-- name: {statement}(") :].partition("-- name: ")[2]
     block = block.partition("-- name: ")[0]
     case = re.search(r"SELECT\s+CASE\s+WHEN[^;]*END AS outcome", block)

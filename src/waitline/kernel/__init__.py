@@ -14,6 +14,7 @@ findings.py            an audit's finding
 folders.py             folders named by the operator
 garbage_collection.py  cyclic garbage collection on a timer
 ids.py                 id types of rooms and visitors, and the grammar of names
+includes.py            what Lua scripts and SQL files share, written once
 instants.py            point in time with its UTC offset
 instruments.py         counters, gauges and histograms in memory, and their snapshot
 listeners.py           listening sockets of a host

@@ -1,4 +1,7 @@
-"""SQL statements by name, read from a package's `sql` folder."""
+"""SQL statements by name, read from a package's `sql` folder.
+
+What several statements share is in `sql/include` (`kernel/includes.py`).
+"""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +13,8 @@ import aiosql
 from aiosql.adapters.asyncpg import AsyncPGAdapter
 from aiosql.queries import Queries
 from aiosql.types import SQLOperationType
+
+from waitline.kernel import includes
 
 
 class Statement(NamedTuple):
@@ -33,7 +38,14 @@ def load(package: str) -> Mapping[str, Statement]:
     Args:
         package: Package whose `sql` folder holds them.
     """
-    return parse(aiosql.from_path(str(files(package).joinpath("sql")), "asyncpg"))
+    return parse(aiosql.from_str(source(package), "asyncpg"))
+
+
+def source(package: str) -> str:
+    """Return the text of a package's statements, with what they include."""
+    folder = files(package).joinpath("sql")
+    names = sorted(one.name for one in folder.iterdir() if one.is_file())
+    return "\n".join(includes.assemble(folder, name) for name in names)
 
 
 def parse(queries: Queries) -> Mapping[str, Statement]:

@@ -1,7 +1,6 @@
 """Lua scripts as package data: source, SHA-1 digest, and the contract that the header declares.
 
-Code that several scripts share is in `lua/include`. A line `--@include NAME` is replaced by the
-text of `lua/include/NAME.lua` when the script is loaded, so the server gets one source.
+Code that several scripts share is in `lua/include` (`kernel/includes.py`).
 """
 
 import re
@@ -11,7 +10,8 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any
 
-_INCLUDE = re.compile(r"^--@include (\w+)\n", re.MULTILINE)
+from waitline.kernel import includes
+
 _SECTION = re.compile(r"^(KEYS|ARGV|RETURNS).*\n((?:  .*\n)+)", re.MULTILINE)
 
 Row = Sequence[Any]
@@ -46,11 +46,7 @@ def load(package: str, name: str) -> Script:
         ValueError: The lines of the header are misnumbered.
         FileNotFoundError: The script or a file that it includes is missing.
     """
-    folder = files(package).joinpath("lua")
-    source = _INCLUDE.sub(
-        lambda line: folder.joinpath("include", f"{line[1]}.lua").read_text("utf-8"),
-        folder.joinpath(f"{name}.lua").read_text("utf-8"),
-    )
+    source = includes.assemble(files(package).joinpath("lua"), f"{name}.lua")
     header, _, _ = source.partition("]]")
     sections = {title: body.splitlines() for title, body in _SECTION.findall(header)}
     return Script(

@@ -3,19 +3,11 @@
 -- locks: seat (skips locked ones, and then changes nothing)
 -- returns: one row: outcome 'held'; 'no_seat', 'taken' (with the numbers of those that are reserved or
 --   sold), 'locked' (try again) otherwise
-WITH locked AS MATERIALIZED (
-    SELECT seat_id, seat_number, state FROM seat
-    WHERE seat_id = ANY(:seat_ids::bigint[]) AND schedule_id = :schedule_id
-    ORDER BY seat_id
-    FOR UPDATE SKIP LOCKED
-),
+WITH
+--@include house_seats
 judged AS MATERIALIZED (
     SELECT CASE
-        WHEN cardinality(:seat_ids::bigint[]) > (
-            SELECT count(*) FROM seat AS s
-            WHERE s.seat_id = ANY(:seat_ids::bigint[]) AND s.schedule_id = :schedule_id
-        ) THEN 'no_seat'
-        WHEN cardinality(:seat_ids::bigint[]) > (SELECT count(*) FROM locked) THEN 'locked'
+        --@include house_seats_missing
         WHEN EXISTS (SELECT FROM locked WHERE state NOT IN ('AVAILABLE', 'HELD')) THEN 'taken'
         ELSE 'held'
     END AS outcome
@@ -34,12 +26,8 @@ listed AS (
 logged AS (
     INSERT INTO catalogue_change (who, what, concert_id, schedule_id, after)
     SELECT :who, 'seats held back', s.concert_id, s.schedule_id, jsonb_build_object(
-        'count', (SELECT count(*) FROM locked),
-        'seats', (
-            SELECT jsonb_agg(n.seat_number) FROM (
-                SELECT seat_number FROM locked ORDER BY seat_id LIMIT 20
-            ) AS n
-        ), 'reason', :reason::text
+        'reason', :reason::text,
+        --@include house_seats_logged
     )
     FROM schedule AS s CROSS JOIN judged WHERE s.schedule_id = :schedule_id
         AND judged.outcome = 'held'
@@ -56,19 +44,11 @@ FROM judged;
 -- locks: seat (skips locked ones, and then changes nothing)
 -- returns: one row: outcome 'released'; 'no_seat', 'not_held' (with the numbers of those that are not
 --   held back), 'locked' (try again) otherwise
-WITH locked AS MATERIALIZED (
-    SELECT seat_id, seat_number, state FROM seat
-    WHERE seat_id = ANY(:seat_ids::bigint[]) AND schedule_id = :schedule_id
-    ORDER BY seat_id
-    FOR UPDATE SKIP LOCKED
-),
+WITH
+--@include house_seats
 judged AS MATERIALIZED (
     SELECT CASE
-        WHEN cardinality(:seat_ids::bigint[]) > (
-            SELECT count(*) FROM seat AS s
-            WHERE s.seat_id = ANY(:seat_ids::bigint[]) AND s.schedule_id = :schedule_id
-        ) THEN 'no_seat'
-        WHEN cardinality(:seat_ids::bigint[]) > (SELECT count(*) FROM locked) THEN 'locked'
+        --@include house_seats_missing
         WHEN EXISTS (SELECT FROM locked WHERE state <> 'HELD') THEN 'not_held'
         ELSE 'released'
     END AS outcome
@@ -85,12 +65,7 @@ unlisted AS (
 logged AS (
     INSERT INTO catalogue_change (who, what, concert_id, schedule_id, before)
     SELECT :who, 'seats released', s.concert_id, s.schedule_id, jsonb_build_object(
-        'count', (SELECT count(*) FROM locked),
-        'seats', (
-            SELECT jsonb_agg(n.seat_number) FROM (
-                SELECT seat_number FROM locked ORDER BY seat_id LIMIT 20
-            ) AS n
-        )
+        --@include house_seats_logged
     )
     FROM schedule AS s CROSS JOIN judged WHERE s.schedule_id = :schedule_id
         AND judged.outcome = 'released'
@@ -109,21 +84,13 @@ FROM judged;
 -- returns: one row: outcome 'given' with the reservation; 'no_schedule', 'cancelled' (the schedule is),
 --   'no_seat', 'taken' (with the numbers of those that are reserved or sold), 'locked' (try again)
 --   otherwise
-WITH locked AS MATERIALIZED (
-    SELECT seat_id, seat_number, state FROM seat
-    WHERE seat_id = ANY(:seat_ids::bigint[]) AND schedule_id = :schedule_id
-    ORDER BY seat_id
-    FOR UPDATE SKIP LOCKED
-),
+WITH
+--@include house_seats
 judged AS MATERIALIZED (
     SELECT CASE
         WHEN s.schedule_id IS NULL THEN 'no_schedule'
         WHEN s.sale_state = 'CANCELLED' THEN 'cancelled'
-        WHEN cardinality(:seat_ids::bigint[]) > (
-            SELECT count(*) FROM seat AS o
-            WHERE o.seat_id = ANY(:seat_ids::bigint[]) AND o.schedule_id = :schedule_id
-        ) THEN 'no_seat'
-        WHEN cardinality(:seat_ids::bigint[]) > (SELECT count(*) FROM locked) THEN 'locked'
+        --@include house_seats_missing
         WHEN EXISTS (SELECT FROM locked WHERE locked.state NOT IN ('AVAILABLE', 'HELD')) THEN 'taken'
         ELSE 'given'
     END AS outcome
@@ -165,12 +132,8 @@ paid AS (
 logged AS (
     INSERT INTO catalogue_change (who, what, concert_id, schedule_id, after)
     SELECT :who, 'tickets given', s.concert_id, s.schedule_id, jsonb_build_object(
-        'count', (SELECT count(*) FROM locked),
-        'seats', (
-            SELECT jsonb_agg(n.seat_number) FROM (
-                SELECT seat_number FROM locked ORDER BY seat_id LIMIT 20
-            ) AS n
-        ), 'reservationId', made.reservation_id
+        'reservationId', made.reservation_id,
+        --@include house_seats_logged
     )
     FROM schedule AS s CROSS JOIN made WHERE s.schedule_id = :schedule_id
 )

@@ -3,17 +3,8 @@
 -- The reconciler closes the charge after it.
 -- locks: reservation, payment (skips locked ones, and then changes nothing)
 -- returns: one row if the attempt was open, and whether it is 'locked' (try again)
-WITH found AS MATERIALIZED (
-    SELECT r.reservation_id FROM reservation AS r
-    WHERE r.reservation_id
-        = (SELECT p.reservation_id FROM payment AS p WHERE p.charge_key = :charge_key)
-    FOR UPDATE SKIP LOCKED
-),
-attempt AS MATERIALIZED (
-    SELECT p.payment_id, p.state FROM found JOIN payment AS p USING (reservation_id)
-    WHERE p.charge_key = :charge_key
-    FOR UPDATE OF p SKIP LOCKED
-),
+WITH
+--@include open_charge
 flagged AS (
     UPDATE payment AS p SET flag = 'authentication', flagged_at = now(), acknowledged = false,
         provider_ref = :provider_ref,

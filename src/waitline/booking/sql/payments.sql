@@ -21,19 +21,7 @@ WITH asked AS MATERIALIZED (
 ),
 keyed AS MATERIALIZED (
     SELECT k.no, k.key, k.request, k.language, asked.user_id, asked.holder, asked.reservation_id,
-        CASE
-            WHEN NOT pg_try_advisory_xact_lock(hashtextextended(
-                jsonb_build_array(asked.user_id, asked.holder, k.key)::text, 0))
-            THEN 'key_running'
-            WHEN (
-                SELECT true FROM idempotency AS i WHERE i.user_id = asked.user_id
-                    AND i.holder = asked.holder AND i.idempotency_key = k.key
-            ) THEN 'key_used'
-            WHEN (
-                SELECT count(*) FROM idempotency AS i
-                WHERE i.user_id = asked.user_id AND i.holder = asked.holder
-            ) >= :keys_max THEN 'key_limit'
-        END AS refused
+        --@include key_refused
     FROM unnest(
         :key_nos::bigint[], :keys::text[], :requests::bytea[], :languages::text[]
     ) AS k (no, key, request, language)
@@ -244,17 +232,8 @@ FROM asked LEFT JOIN attempt USING (payment_id) LEFT JOIN settled USING (payment
 -- again until it expires.
 -- locks: reservation, payment (skips locked ones, and then changes nothing)
 -- returns: one row if the attempt was open, and whether it is 'locked' (try again)
-WITH found AS MATERIALIZED (
-    SELECT r.reservation_id FROM reservation AS r
-    WHERE r.reservation_id
-        = (SELECT p.reservation_id FROM payment AS p WHERE p.charge_key = :charge_key)
-    FOR UPDATE SKIP LOCKED
-),
-attempt AS MATERIALIZED (
-    SELECT p.payment_id, p.state FROM found JOIN payment AS p USING (reservation_id)
-    WHERE p.charge_key = :charge_key
-    FOR UPDATE OF p SKIP LOCKED
-),
+WITH
+--@include open_charge
 failed AS (
     UPDATE payment AS p SET state = 'FAILED', reason = :reason, flag = NULL,
         settled_by = :who::text

@@ -47,19 +47,7 @@ WITH asked AS MATERIALIZED (
 ),
 keyed AS MATERIALIZED (
     SELECT k.no, k.key, k.request, k.language, asked.schedule_id, asked.user_id, asked.holder,
-        CASE
-            WHEN NOT pg_try_advisory_xact_lock(hashtextextended(
-                jsonb_build_array(asked.user_id, asked.holder, k.key)::text, 0))
-            THEN 'key_running'
-            WHEN (
-                SELECT true FROM idempotency AS i WHERE i.user_id = asked.user_id
-                    AND i.holder = asked.holder AND i.idempotency_key = k.key
-            ) THEN 'key_used'
-            WHEN (
-                SELECT count(*) FROM idempotency AS i
-                WHERE i.user_id = asked.user_id AND i.holder = asked.holder
-            ) >= :keys_max THEN 'key_limit'
-        END AS refused
+        --@include key_refused
     FROM unnest(
         :key_nos::bigint[], :keys::text[], :requests::bytea[], :languages::text[]
     ) AS k (no, key, request, language)
@@ -200,20 +188,10 @@ GROUP BY r.reservation_id, c.room;
 --   again), 'key_running', 'key_used', 'key_limit' (most keys of a holder) otherwise
 WITH keyed AS MATERIALIZED (
     SELECT k.key,
-        CASE
-            WHEN NOT pg_try_advisory_xact_lock(hashtextextended(
-                jsonb_build_array(:user_id::text, :holder::text, k.key)::text, 0))
-            THEN 'key_running'
-            WHEN (
-                SELECT true FROM idempotency AS i WHERE i.user_id = :user_id
-                    AND i.holder = :holder AND i.idempotency_key = k.key
-            ) THEN 'key_used'
-            WHEN (
-                SELECT count(*) FROM idempotency AS i
-                WHERE i.user_id = :user_id AND i.holder = :holder
-            ) >= :keys_max THEN 'key_limit'
-        END AS refused
-    FROM (SELECT :key::text AS key) AS k WHERE k.key IS NOT NULL
+        --@include key_refused
+    FROM (SELECT :key::text AS key) AS k
+    CROSS JOIN (SELECT :user_id::text AS user_id, :holder::text AS holder) AS asked
+    WHERE k.key IS NOT NULL
 ),
 found AS MATERIALIZED (
     SELECT reservation_id, schedule_id, user_id, holder,
@@ -257,20 +235,14 @@ cooling AS MATERIALIZED (
         LIMIT 1 FOR UPDATE SKIP LOCKED
     ) AS c
 ),
-held AS MATERIALIZED (
-    SELECT s.seat_id, h.reservation_id
-    FROM due JOIN reserved_seat AS h USING (reservation_id) JOIN seat AS s USING (seat_id)
-    WHERE h.live
-    ORDER BY s.seat_id
-    FOR UPDATE OF s SKIP LOCKED
-),
+--@include due_seats
 visitor AS MATERIALIZED (
     SELECT v.schedule_id, v.user_id, v.holder
     FROM due JOIN visitor_seats AS v USING (schedule_id, user_id, holder)
     FOR UPDATE OF v SKIP LOCKED
 ),
 refundable AS MATERIALIZED (
-    SELECT p.payment_id
+    SELECT p.payment_id, due.reservation_id
     FROM due JOIN paid ON true JOIN payment AS p ON p.payment_id = paid.payment_id
     FOR UPDATE OF p SKIP LOCKED
 ),
@@ -292,35 +264,12 @@ ready AS MATERIALIZED (
         ) AS c
     )
 ),
-freed AS (
-    UPDATE seat SET state = CASE
-            WHEN (SELECT true FROM held_seat AS b WHERE b.seat_id = seat.seat_id) THEN 'HELD'
-            ELSE 'AVAILABLE'
-        END,
-        changed = pg_current_xact_id()
-    FROM held JOIN ready USING (reservation_id) WHERE seat.seat_id = held.seat_id
-    RETURNING seat.seat_id
-),
-ended AS (
-    UPDATE reserved_seat AS h SET live = false
-    FROM held JOIN ready USING (reservation_id)
-    WHERE h.reservation_id = held.reservation_id AND h.seat_id = held.seat_id
-),
-counted AS (
-    UPDATE visitor_seats AS v SET seats = v.seats - (SELECT count(*) FROM freed)
-    FROM ready WHERE v.schedule_id = ready.schedule_id AND v.user_id = ready.user_id
-        AND v.holder = ready.holder
-),
-closed AS (
-    UPDATE reservation AS r
-    SET state = 'CANCELLED', paying_until = NULL,
-        expires_at = CASE WHEN r.state = 'PENDING' THEN database_time(r.expires_at) ELSE r.expires_at END
-    FROM ready WHERE r.reservation_id = ready.reservation_id
-),
+--@include cancelled
+--@include unreserved
 explained AS (
     INSERT INTO evidence (reservation_id, payment_id, what, who)
     SELECT ready.reservation_id, refundable.payment_id, 'cancelled', coalesce(:who::text, 'visitor')
-    FROM ready LEFT JOIN refundable ON true
+    FROM ready LEFT JOIN refundable USING (reservation_id)
 ),
 noted AS (
     INSERT INTO cooldown AS c (user_id, holder, drops, cool_until, times)
@@ -329,18 +278,7 @@ noted AS (
         ARRAY[now()], NULL, 0, now(),
         :drops_max::integer, :window_s, :first_s, :most_s
     ) AS n
-    ON CONFLICT (user_id, holder) DO UPDATE
-    SET (drops, cool_until, times) = (
-        SELECT n.drops, n.next_until, n.next_times FROM cooled(
-            c.drops || excluded.drops, c.cool_until, c.times, now(),
-            :drops_max::integer, :window_s, :first_s, :most_s
-        ) AS n
-    ), changed_at = now()
-),
-refunding AS (
-    UPDATE payment AS p SET state = 'REFUNDING', look_at = (SELECT listening_now()), looks = 0,
-        refund_due_at = now()
-    FROM ready JOIN refundable ON true WHERE p.payment_id = refundable.payment_id
+    --@include cooled_again
 ),
 recorded AS (
     INSERT INTO idempotency (
@@ -388,30 +326,14 @@ WITH due AS MATERIALIZED (
             SELECT true FROM payment AS p WHERE p.reservation_id = reservation.reservation_id LIMIT 1
         ) IS NULL AS silent
     FROM reservation
-    WHERE state = 'PENDING' AND expires_at <= (SELECT listening_now())
-        AND (paying_until IS NULL OR paying_until <= (SELECT listening_now()))
-        AND (:after_at::timestamptz IS NULL
-            OR (expires_at, reservation_id) > (:after_at::timestamptz, :after_id::bigint))
+    --@include lapsed
         AND (:only_id::bigint IS NULL OR reservation_id = :only_id::bigint)
     ORDER BY expires_at, reservation_id
     LIMIT :chunk_max
     FOR UPDATE SKIP LOCKED
 ),
-held AS MATERIALIZED (
-    SELECT s.seat_id, h.reservation_id
-    FROM due JOIN reserved_seat AS h USING (reservation_id) JOIN seat AS s USING (seat_id)
-    WHERE h.live
-    ORDER BY s.seat_id
-    FOR UPDATE OF s SKIP LOCKED
-),
-visitors AS MATERIALIZED (
-    SELECT v.schedule_id, v.user_id, v.holder
-    FROM (SELECT DISTINCT schedule_id, user_id, holder FROM due) AS d CROSS JOIN LATERAL (
-        SELECT * FROM visitor_seats AS v
-        WHERE v.schedule_id = d.schedule_id AND v.user_id = d.user_id AND v.holder = d.holder
-        LIMIT 1 FOR UPDATE SKIP LOCKED
-    ) AS v
-),
+--@include due_seats
+--@include due_visitors
 cooling AS MATERIALIZED (
     SELECT c.user_id, c.holder
     FROM (SELECT DISTINCT user_id, holder FROM due WHERE silent) AS d CROSS JOIN LATERAL (
@@ -445,19 +367,7 @@ freed AS (
     FROM held JOIN ready USING (reservation_id) WHERE seat.seat_id = held.seat_id
     RETURNING seat.seat_id
 ),
-ended AS (
-    UPDATE reserved_seat AS h SET live = false
-    FROM held JOIN ready USING (reservation_id)
-    WHERE h.reservation_id = held.reservation_id AND h.seat_id = held.seat_id
-),
-counted AS (
-    UPDATE visitor_seats AS v SET seats = v.seats - n.seats
-    FROM (
-        SELECT ready.schedule_id, ready.user_id, ready.holder, count(freed.seat_id) AS seats
-        FROM ready JOIN held USING (reservation_id) JOIN freed USING (seat_id)
-        GROUP BY ready.schedule_id, ready.user_id, ready.holder
-    ) AS n WHERE v.schedule_id = n.schedule_id AND v.user_id = n.user_id AND v.holder = n.holder
-),
+--@include unreserved
 closed AS (
     UPDATE reservation AS r
     SET state = 'EXPIRED', paying_until = NULL, expires_at = database_time(r.expires_at)
@@ -476,13 +386,7 @@ noted AS (
     ) AS d CROSS JOIN cooled(
         array_fill(now(), ARRAY[least(d.times, 100)]), NULL, 0, now(), :drops_max::integer, :window_s, :first_s, :most_s
     ) AS n
-    ON CONFLICT (user_id, holder) DO UPDATE
-    SET (drops, cool_until, times) = (
-        SELECT n.drops, n.next_until, n.next_times FROM cooled(
-            c.drops || excluded.drops, c.cool_until, c.times, now(),
-            :drops_max::integer, :window_s, :first_s, :most_s
-        ) AS n
-    ), changed_at = now()
+    --@include cooled_again
 )
 SELECT due.reservation_id, due.schedule_id, due.user_id, due.expires_at,
     ready.reservation_id IS NOT NULL AS expired
@@ -494,9 +398,6 @@ ORDER BY due.expires_at, due.reservation_id;
 -- locks: nothing
 -- returns: one row per reservation, in order
 SELECT reservation_id, expires_at FROM reservation
-WHERE state = 'PENDING' AND expires_at <= (SELECT listening_now())
-    AND (paying_until IS NULL OR paying_until <= (SELECT listening_now()))
-    AND (:after_at::timestamptz IS NULL
-        OR (expires_at, reservation_id) > (:after_at::timestamptz, :after_id::bigint))
+    --@include lapsed
 ORDER BY expires_at, reservation_id
 LIMIT :chunk_max;

@@ -89,7 +89,7 @@ live AS MATERIALIZED (
     ) AS r
     WHERE r.state = 'PENDING' OR stopped.sale_state = 'CANCELLED'
 ),
-found AS MATERIALIZED (
+due AS MATERIALIZED (
     SELECT r.reservation_id, r.schedule_id, r.user_id, r.holder, r.state
     FROM reservation AS r
     WHERE r.reservation_id = ANY(ARRAY(
@@ -108,68 +108,29 @@ found AS MATERIALIZED (
     ORDER BY r.reservation_id
     FOR UPDATE SKIP LOCKED
 ),
-held AS MATERIALIZED (
-    SELECT s.seat_id, h.reservation_id
-    FROM found JOIN reserved_seat AS h USING (reservation_id) JOIN seat AS s USING (seat_id)
-    WHERE h.live
-    ORDER BY s.seat_id
-    FOR UPDATE OF s SKIP LOCKED
-),
-visitors AS MATERIALIZED (
-    SELECT v.schedule_id, v.user_id, v.holder
-    FROM (SELECT DISTINCT schedule_id, user_id, holder FROM found) AS d CROSS JOIN LATERAL (
-        SELECT * FROM visitor_seats AS v
-        WHERE v.schedule_id = d.schedule_id AND v.user_id = d.user_id AND v.holder = d.holder
-        LIMIT 1 FOR UPDATE SKIP LOCKED
-    ) AS v
-),
+--@include due_seats
+--@include due_visitors
 refundable AS MATERIALIZED (
     SELECT p.payment_id, p.reservation_id
-    FROM found JOIN payment AS p USING (reservation_id)
+    FROM due JOIN payment AS p USING (reservation_id)
     WHERE p.state = 'COMPLETED'
     ORDER BY p.payment_id
     FOR UPDATE OF p SKIP LOCKED
 ),
 ready AS MATERIALIZED (
-    SELECT found.* FROM found
-    WHERE (SELECT count(*) FROM held WHERE held.reservation_id = found.reservation_id) = (
+    SELECT due.* FROM due
+    WHERE (SELECT count(*) FROM held WHERE held.reservation_id = due.reservation_id) = (
         SELECT count(*) FROM reserved_seat AS h
-        WHERE h.reservation_id = found.reservation_id AND h.live
-    ) AND (found.schedule_id, found.user_id, found.holder)
+        WHERE h.reservation_id = due.reservation_id AND h.live
+    ) AND (due.schedule_id, due.user_id, due.holder)
         IN (SELECT schedule_id, user_id, holder FROM visitors)
     AND (
-        found.state = 'PENDING'
-        OR found.reservation_id IN (SELECT reservation_id FROM refundable)
+        due.state = 'PENDING'
+        OR due.reservation_id IN (SELECT reservation_id FROM refundable)
     )
 ),
-freed AS (
-    UPDATE seat SET state = CASE
-            WHEN (SELECT true FROM held_seat AS b WHERE b.seat_id = seat.seat_id) THEN 'HELD'
-            ELSE 'AVAILABLE'
-        END,
-        changed = pg_current_xact_id()
-    FROM held JOIN ready USING (reservation_id) WHERE seat.seat_id = held.seat_id
-    RETURNING seat.seat_id
-),
-ended AS (
-    UPDATE reserved_seat AS h SET live = false
-    FROM held JOIN ready USING (reservation_id)
-    WHERE h.reservation_id = held.reservation_id AND h.seat_id = held.seat_id
-),
-counted AS (
-    UPDATE visitor_seats AS v SET seats = v.seats - n.seats
-    FROM (
-        SELECT ready.schedule_id, ready.user_id, ready.holder, count(freed.seat_id) AS seats
-        FROM ready JOIN held USING (reservation_id) JOIN freed USING (seat_id)
-        GROUP BY ready.schedule_id, ready.user_id, ready.holder
-    ) AS n WHERE v.schedule_id = n.schedule_id AND v.user_id = n.user_id AND v.holder = n.holder
-),
-closed AS (
-    UPDATE reservation AS r
-    SET state = 'CANCELLED', paying_until = NULL,
-        expires_at = CASE WHEN r.state = 'PENDING' THEN database_time(r.expires_at) ELSE r.expires_at END
-    FROM ready WHERE r.reservation_id = ready.reservation_id
-),
+--@include cancelled
+--@include unreserved
 explained AS (
     INSERT INTO reservation_note (reservation_id, ended_at, ended_by)
     SELECT ready.reservation_id, now(), 'schedule' FROM ready
@@ -181,12 +142,6 @@ logged AS (
     SELECT ready.reservation_id, refundable.payment_id, 'cancelled',
         'schedule ' || lower(stopped.sale_state), stopped.state_reason
     FROM stopped CROSS JOIN ready LEFT JOIN refundable USING (reservation_id)
-),
-refunding AS (
-    UPDATE payment AS p SET state = 'REFUNDING', look_at = (SELECT listening_now()), looks = 0,
-        refund_due_at = now()
-    FROM ready JOIN refundable USING (reservation_id) WHERE p.payment_id = refundable.payment_id
-    RETURNING p.payment_id
 ),
 settled AS (
     UPDATE schedule AS s SET settled_at = now()
