@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from typer.testing import CliRunner
 
+from waitline.kernel.errors import Misconfigured
 from waitline_bench.cli import app
 from waitline_bench.growth.costs import growth_max, row
 
@@ -46,6 +47,12 @@ def test_what_grows_faster_is_named(values: Sequence[float], expected: list[int]
     assert made.of_first == pytest.approx([value / values[0] for value in values])
     assert made.too_fast(sizes) == expected
     assert made._replace(is_cost=False).too_fast(sizes) == []
+
+
+def test_a_cost_of_nothing_is_compared_with_nothing() -> None:
+    # Of a process that the machine did not let run in the time of a small measurement.
+    with pytest.raises(Misconfigured, match=r"^--scale: 'idle: store' .* with 0\.1 or more"):
+        row("idle: store", "ms/s", [[1.5, 0.0], [2.0, 2.0]])
 
 
 @pytest.mark.long

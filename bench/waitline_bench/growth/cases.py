@@ -43,6 +43,11 @@ LIMITS = Limits(
 first polls would pay for that, and in a short line those are all polls."""
 
 
+FULL_EFFORT_SCALE = 0.1
+"""Least scale at which each figure is measured in full: a tenth of the largest size needs no less
+effort than all of it."""
+
+
 class Effort(NamedTuple):
     """Number of requests per figure.
 

@@ -5,6 +5,9 @@ from math import log2
 from statistics import median
 from typing import Any, NamedTuple
 
+from waitline.kernel.errors import Misconfigured
+from waitline_bench.growth.cases import FULL_EFFORT_SCALE
+
 
 class Row(NamedTuple):
     """One cost at each size.
@@ -60,7 +63,15 @@ def row(name: str, unit: str, runs: Sequence[Sequence[float]], *, is_cost: bool 
         unit: As in `Row`.
         runs: For each size, one figure per round.
         is_cost: As in `Row`.
+
+    Raises:
+        Misconfigured: A cost at the first size, to which the others are compared, was 0.
     """
+    if not all(runs[0]):
+        raise Misconfigured(
+            f"--scale: {name!r} took no CPU time at all in a round; with {FULL_EFFORT_SCALE:g} or "
+            "more each figure is measured for longer, on a machine that does nothing else"
+        )
     return Row(
         name=name,
         unit=unit,

@@ -27,6 +27,7 @@ from waitline_bench import scripts
 from waitline_bench.growth import burst_client, costs, installation
 from waitline_bench.growth.cases import (
     CONNECTIONS,
+    FULL_EFFORT_SCALE,
     GROWN_MAX,
     LIMITS,
     Case,
@@ -89,8 +90,7 @@ def run_growth(on_progress: OnProgress, scale: float, rounds: int) -> dict[str, 
         For `waiting` and `rooms` each: the `sizes`, and the `rows` as of `costs.Row.as_json`.
     """
     lines, many = chosen(scale)
-    # A tenth of the largest size needs no less effort than all of it.
-    effort = Effort().scaled(min(1.0, 10 * scale))
+    effort = Effort().scaled(min(1.0, scale / FULL_EFFORT_SCALE))
     with installation.start() as on:
         # The largest set of rooms includes the smaller ones.
         filled = [*lines, many[-1]]
