@@ -77,6 +77,18 @@ def to_response(answer: Answer) -> Response:
     return made
 
 
+def to_file(content: bytes | str, name: str) -> Response:
+    """Answer with a text file for saving under its name, which no cache keeps."""
+    return Response(
+        content,
+        media_type=f"text/{name.rpartition('.')[2]}; charset=utf-8",
+        headers={
+            "content-disposition": f'attachment; filename="{name}"',
+            "cache-control": "no-store",
+        },
+    )
+
+
 def endpoint(
     handler: Callable[..., Awaitable[Answer]],
 ) -> Callable[[FrameworkRequest], Awaitable[Response]]:

@@ -10,11 +10,17 @@ from fastapi import Request as FrameworkRequest
 from waitline.booking import seat_plan
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.catalogue_edits import CHANGES_MAX, CatalogueEdits
-from waitline.booking.catalogue_model import SCHEDULE_SETTINGS, QueueDown, ScheduleSettings
+from waitline.booking.catalogue_model import (
+    SCHEDULE_SETTINGS,
+    Concert,
+    QueueDown,
+    Schedule,
+    ScheduleSettings,
+)
 from waitline.booking.charging import Charging
 from waitline.booking.seat_imports import ImportChoice, SeatChoice, SeatImports
 from waitline.http.envelope import success
-from waitline.http.framework import to_response
+from waitline.http.framework import to_file, to_response
 from waitline.http.operator_key import Operators
 from waitline.http.problems import InputInvalid
 from waitline.http.requests import Request
@@ -158,8 +164,7 @@ class CatalogueOperatorCalls:
             made = await self._catalogue.create_concert(**setting_bodies.chosen(asked, DESCRIBED))
         await self._edits.created_concert(made)
         self._on_change()
-        shown = OperatorConcertView.of(made)
-        return _tagged(made.version, request, texts.CONCERT_CREATED, shown, 201)
+        return _tagged(made, OperatorConcertView.of(made), request, texts.CONCERT_CREATED, 201)
 
     async def concerts(self, request: FrameworkRequest) -> Response:
         """List the concerts, the newest first."""
@@ -171,8 +176,7 @@ class CatalogueOperatorCalls:
     async def concert(self, concertId: _Name, request: FrameworkRequest) -> Response:  # noqa: N803
         """Show a concert; its entity tag names its version."""
         found = await self._catalogue.concert(number("concertId", concertId))
-        shown = OperatorConcertView.of(found)
-        return _tagged(found.version, request, texts.CONCERT, shown)
+        return _tagged(found, OperatorConcertView.of(found), request, texts.CONCERT)
 
     async def change_concert(
         self,
@@ -191,8 +195,7 @@ class CatalogueOperatorCalls:
                 number("concertId", concertId), _some(values), _version(if_match)
             )
         self._on_change()
-        shown = OperatorConcertView.of(changed)
-        return _tagged(changed.version, request, texts.CONCERT_CHANGED, shown)
+        return _tagged(changed, OperatorConcertView.of(changed), request, texts.CONCERT_CHANGED)
 
     async def delete_concert(
         self,
@@ -219,8 +222,7 @@ class CatalogueOperatorCalls:
             )
         await self._edits.created_schedule(made)
         self._on_change()
-        shown = OperatorScheduleView.of(made, self._now_ms())
-        return _tagged(made.version, request, texts.SCHEDULE_CREATED, shown, 201)
+        return _tagged(made, self._shown(made), request, texts.SCHEDULE_CREATED, 201)
 
     async def schedules(self, concertId: _Name, request: FrameworkRequest) -> Response:  # noqa: N803
         """List the schedules of a concert."""
@@ -232,8 +234,7 @@ class CatalogueOperatorCalls:
     async def schedule(self, scheduleId: _Name, request: FrameworkRequest) -> Response:  # noqa: N803
         """Show a schedule; its entity tag names its version."""
         found = await self._catalogue.schedule(number("scheduleId", scheduleId))
-        shown = OperatorScheduleView.of(found, self._now_ms())
-        return _tagged(found.version, request, texts.SCHEDULE, shown)
+        return _tagged(found, self._shown(found), request, texts.SCHEDULE)
 
     async def change_schedule(
         self,
@@ -248,8 +249,7 @@ class CatalogueOperatorCalls:
                 number("scheduleId", scheduleId), _some(asked.values()), _version(if_match)
             )
         self._on_change()
-        shown = OperatorScheduleView.of(changed, self._now_ms())
-        return _tagged(changed.version, request, texts.SCHEDULE_CHANGED, shown)
+        return _tagged(changed, self._shown(changed), request, texts.SCHEDULE_CHANGED)
 
     async def delete_schedule(
         self,
@@ -291,12 +291,7 @@ class CatalogueOperatorCalls:
         """Export the seats of a schedule as CSV, as the import takes them."""
         schedule = number("scheduleId", scheduleId)
         plan = await self._imports.fetch_plan(schedule)
-        disposition = f'attachment; filename="seats-{schedule}.csv"'
-        return Response(
-            seat_plan.render(plan.seats, plan.currency),
-            media_type="text/csv; charset=utf-8",
-            headers={"content-disposition": disposition, "cache-control": "no-store"},
-        )
+        return to_file(seat_plan.render(plan.seats, plan.currency), f"seats-{schedule}.csv")
 
     async def change_seats(
         self,
@@ -307,15 +302,8 @@ class CatalogueOperatorCalls:
     ) -> Response:
         """Change the seats that the query names: all of them, or none."""
         schedule = number("scheduleId", scheduleId)
-        changes = await self._imports.edit(
-            schedule,
-            which,
-            _some(asked.values()),
-            who=self._operators.who,
-        )
-        self._on_change()
-        shown = ImportView.of(schedule, *changes)
-        return to_response(success(_ours(request), texts.SEATS_CHANGED, shown))
+        values = _some(asked.values())
+        return await self._edited(schedule, which, values, request, texts.SEATS_CHANGED)
 
     async def remove_seats(
         self,
@@ -325,15 +313,23 @@ class CatalogueOperatorCalls:
     ) -> Response:
         """Remove the seats that the query names: all of them, or none."""
         schedule = number("scheduleId", scheduleId)
-        changes = await self._imports.edit(
-            schedule,
-            which,
-            None,
-            who=self._operators.who,
-        )
+        return await self._edited(schedule, which, None, request, texts.SEATS_REMOVED)
+
+    async def _edited(
+        self,
+        schedule: int,
+        which: SeatChoice,
+        values: dict[str, Any] | None,
+        request: FrameworkRequest,
+        message: Text,
+    ) -> Response:
+        changes = await self._imports.edit(schedule, which, values, who=self._operators.who)
         self._on_change()
         shown = ImportView.of(schedule, *changes)
-        return to_response(success(_ours(request), texts.SEATS_REMOVED, shown))
+        return to_response(success(_ours(request), message, shown))
+
+    def _shown(self, schedule: Schedule) -> OperatorScheduleView:
+        return OperatorScheduleView.of(schedule, self._now_ms())
 
     async def changes(
         self,
@@ -387,11 +383,15 @@ def _version(if_match: str | None) -> int | None:
 
 
 def _tagged(
-    version: int, request: FrameworkRequest, message: Text, shown: msgspec.Struct, code: int = 200
+    subject: Concert | Schedule,
+    shown: msgspec.Struct,
+    request: FrameworkRequest,
+    message: Text,
+    code: int = 200,
 ) -> Response:
     """Answer with a subject and the entity tag of its version."""
     response = to_response(success(_ours(request), message, shown, code))
-    response.headers["etag"] = f'"{version}"'
+    response.headers["etag"] = f'"{subject.version}"'
     return response
 
 

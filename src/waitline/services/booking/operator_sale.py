@@ -12,7 +12,7 @@ from waitline.booking.house import REASON_CHARS_MAX as HOLD_REASON_CHARS_MAX
 from waitline.booking.house import TICKET_NAME_CHARS_MAX, HouseSeats
 from waitline.booking.stopping import REASON_CHARS_MAX, ScheduleStops
 from waitline.http.envelope import success
-from waitline.http.framework import to_response
+from waitline.http.framework import to_file, to_response
 from waitline.http.operator_key import Operators
 from waitline.http.page_language import page_language
 from waitline.http.requests import Request
@@ -146,18 +146,11 @@ class SaleOperatorCalls:
         content = await asyncio.to_thread(
             signed_list, self._door.ring(), listed, form, page_language(request, "en")
         )
-        disposition = f'attachment; filename="door-{schedule}.{form}"'
-        return Response(
-            content,
-            media_type=f"text/{form}; charset=utf-8",
-            headers={"content-disposition": disposition, "cache-control": "no-store"},
-        )
+        return to_file(content, f"door-{schedule}.{form}")
 
     async def house_seats(self, scheduleId: _Name, request: FrameworkRequest) -> Response:  # noqa: N803
         """List seats that are held back, and complimentary tickets."""
-        found = await self._house.listed(number("scheduleId", scheduleId))
-        shown = HouseSeatsView([HouseSeatView.of(one) for one in found])
-        return to_response(success(_ours(request), texts.HOUSE_SEATS, shown))
+        return await self._listed(number("scheduleId", scheduleId), request, texts.HOUSE_SEATS)
 
     async def hold(
         self,
@@ -170,7 +163,7 @@ class SaleOperatorCalls:
         reason = words("reason", asked.reason, HOLD_REASON_CHARS_MAX)
         seats = await self._named(schedule, asked.seats)
         await self._house.hold(schedule, seats, reason, who=self._operators.who)
-        return await self._changed(schedule, request, texts.SEATS_HELD)
+        return await self._listed(schedule, request, texts.SEATS_HELD)
 
     async def release(
         self,
@@ -182,7 +175,7 @@ class SaleOperatorCalls:
         schedule = number("scheduleId", scheduleId)
         seats = await self._named(schedule, asked.seats)
         await self._house.release(schedule, seats, who=self._operators.who)
-        return await self._changed(schedule, request, texts.SEATS_RELEASED)
+        return await self._listed(schedule, request, texts.SEATS_RELEASED)
 
     async def give(
         self,
@@ -202,7 +195,7 @@ class SaleOperatorCalls:
         normal = [words("seats", name, SEAT_NAME_CHARS_MAX) for name in names]
         return await self._house.named(schedule, normal)
 
-    async def _changed(self, schedule: int, request: FrameworkRequest, message: Text) -> Response:
+    async def _listed(self, schedule: int, request: FrameworkRequest, message: Text) -> Response:
         found = await self._house.listed(schedule)
         shown = HouseSeatsView([HouseSeatView.of(one) for one in found])
         return to_response(success(_ours(request), message, shown))
