@@ -5,12 +5,14 @@ They use the database directly, so they also work while no service runs.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from waitline import settings as chosen
 from waitline.booking.catalogue import Catalogue
+from waitline.booking.catalogue_cache import FRESH_S
 from waitline.booking.catalogue_edits import CatalogueEdits, shown_concert, shown_schedule
 from waitline.booking.catalogue_model import (
     CancellationPromised,
@@ -36,6 +38,7 @@ from waitline.cli.change_log import who
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured, Refused, Unavailable
 from waitline.kernel.escapes import json_line, visible
+from waitline.kernel.folders import reason_of
 from waitline.kernel.ids import RoomId
 from waitline.kernel.plurals import counted
 from waitline.kernel.setting import kebab
@@ -219,7 +222,13 @@ def schedule_values(schedule: Schedule) -> dict[str, Any]:
     }
 
 
-def changed_text(before: dict[str, Any], after: dict[str, Any]) -> str:
+def show_change(what: str, before: dict[str, Any], after: dict[str, Any], *, as_json: bool) -> None:
+    """Print a concert or a schedule after a change, or what has changed."""
+    text = f"{what} changed: {_differing(before, after)}. Takes effect within {FRESH_S:g} s."
+    show(after, text, as_json=as_json)
+
+
+def _differing(before: dict[str, Any], after: dict[str, Any]) -> str:
     """Describe a change: `title: Gala -> Gala 2`."""
     parts = [
         f"{kebab(name)}: {_or_none(before[name])} -> {_or_none(value)}"
@@ -231,6 +240,27 @@ def changed_text(before: dict[str, Any], after: dict[str, Any]) -> str:
 
 def _or_none(value: Any) -> str:  # noqa: ANN401 - of JSON
     return "none" if value in {None, ""} else str(value)
+
+
+def write_file(out: Path | None, content: bytes, what: str) -> None:
+    """Write a file, or standard output without `--out`.
+
+    Args:
+        out: The file.
+        content: What it is to hold.
+        what: Of what, for the message: `3 seats`.
+
+    Raises:
+        Misconfigured: The file cannot be written.
+    """
+    if out is None:
+        typer.echo(content, nl=False)
+        return
+    try:
+        out.write_bytes(content)
+    except OSError as error:
+        raise Misconfigured(f"--out: {out} cannot be written: {reason_of(error)}") from None
+    typer.echo(f"Wrote {what} to {visible(str(out))}.")
 
 
 def show(values: Any, text: str, *, as_json: bool) -> None:  # noqa: ANN401 - JSON

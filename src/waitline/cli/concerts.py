@@ -7,7 +7,6 @@ import typer
 from rich.table import Table
 
 from waitline.booking.catalogue import SeatCount
-from waitline.booking.catalogue_cache import FRESH_S
 from waitline.booking.catalogue_edits import CHANGES_MAX, CatalogueChange
 from waitline.booking.catalogue_model import CONCERT_SETTINGS, Concert, QueueDown
 from waitline.cli import options, schedules, seats
@@ -16,11 +15,11 @@ from waitline.cli.catalogue_store import (
     CatalogueStore,
     ConcertNumber,
     Version,
-    changed_text,
     concert_values,
     load,
     schedule_values,
     show,
+    show_change,
     warn_of_room,
     with_store,
 )
@@ -135,12 +134,8 @@ def change(
         return before, await store.edits.change_concert(concert, values, version)
 
     before, after = with_store(settings, use)
-    differing = changed_text(concert_values(before), concert_values(after))
-    show(
-        concert_values(after),
-        f"Concert {concert} changed: {differing}. Takes effect within {FRESH_S:g} s.",
-        as_json=as_json,
-    )
+    values_before, values_after = concert_values(before), concert_values(after)
+    show_change(f"Concert {concert}", values_before, values_after, as_json=as_json)
     if "room" in values:
         warn_of_room(settings, after.room)
 

@@ -11,7 +11,7 @@ from waitline import settings as chosen
 from waitline.booking.catalogue_model import ScheduleUnknown
 from waitline.booking.door_list import DoorList, DoorLists
 from waitline.cli import options
-from waitline.cli.catalogue_store import ScheduleNumber
+from waitline.cli.catalogue_store import ScheduleNumber, write_file
 from waitline.kernel.documents import parse_json
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.escapes import json_line, visible
@@ -71,14 +71,7 @@ def make_list(
     except ScheduleUnknown:
         raise Misconfigured("schedule not found; `waitline concerts list` lists them") from None
     content = signed_list(keys.load(), listed, form, language or settings.language)
-    if out is None:
-        typer.echo(content, nl=False)
-        return
-    try:
-        out.write_bytes(content)
-    except OSError as error:
-        raise Misconfigured(f"--out: {out} cannot be written: {reason_of(error)}") from None
-    typer.echo(f"Wrote {counted(len(listed.tickets), 'ticket')} to {visible(str(out))}.")
+    write_file(out, content, counted(len(listed.tickets), "ticket"))
 
 
 @app.command("verify")

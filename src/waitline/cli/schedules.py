@@ -4,7 +4,6 @@ from typing import Annotated, Any
 
 import typer
 
-from waitline.booking.catalogue_cache import FRESH_S
 from waitline.booking.catalogue_model import SCHEDULE_SETTINGS, Schedule, ScheduleSettings
 from waitline.cli import options, stops
 from waitline.cli.catalogue_store import (
@@ -12,10 +11,10 @@ from waitline.cli.catalogue_store import (
     ConcertNumber,
     ScheduleNumber,
     Version,
-    changed_text,
     load,
     schedule_values,
     show,
+    show_change,
     warn_of_times,
     with_store,
 )
@@ -87,12 +86,8 @@ def change(
         return before, await store.edits.change_schedule(schedule, values, version)
 
     before, after = with_store(settings, use)
-    differing = changed_text(schedule_values(before), schedule_values(after))
-    show(
-        schedule_values(after),
-        f"Schedule {schedule} changed: {differing}. Takes effect within {FRESH_S:g} s.",
-        as_json=as_json,
-    )
+    values_before, values_after = schedule_values(before), schedule_values(after)
+    show_change(f"Schedule {schedule}", values_before, values_after, as_json=as_json)
     warn_of_times(after)
 
 

@@ -16,7 +16,14 @@ from waitline.booking.seat_imports import (
     SeatReport,
 )
 from waitline.cli import house_seats, options
-from waitline.cli.catalogue_store import CatalogueStore, ScheduleNumber, load, show, with_store
+from waitline.cli.catalogue_store import (
+    CatalogueStore,
+    ScheduleNumber,
+    load,
+    show,
+    with_store,
+    write_file,
+)
 from waitline.cli.change_log import who
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.escapes import visible
@@ -96,14 +103,7 @@ def export_seats(
     settings = load(data_dir=data_dir, database_url=database_url)
     plan = with_store(settings, lambda store: store.seats.fetch_plan(schedule))
     content = seat_plan.render(plan.seats, plan.currency)
-    if out is None:
-        typer.echo(content, nl=False)
-        return
-    try:
-        out.write_bytes(content)
-    except OSError as error:
-        raise Misconfigured(f"--out: {out} cannot be written: {error.strerror}") from None
-    typer.echo(f"Wrote {counted(len(plan.seats), 'seat')} to {visible(str(out))}.")
+    write_file(out, content, counted(len(plan.seats), "seat"))
 
 
 @app.command("set")

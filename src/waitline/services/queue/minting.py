@@ -30,27 +30,16 @@ class Tokens:
         """Return the proof of a place."""
         return mint_ticket(self._keys.current, room, visitor, place, joined_ms, account=account)
 
-    def entry_pass(self, room: RoomId, visitor: VisitorId, slot: Slot, *, account: bool) -> str:
-        """Return the proof of admission, until the slot runs out."""
-        return self._passes(
-            self._keys.current,
-            room,
-            visitor,
-            slot.place,
-            joined_ms=slot.joined_ms,
-            admitted_ms=slot.admitted_ms,
-            expires_ms=slot.expires_ms,
-            account=account,
-        )
-
-    def slid_pass(
-        self, room: RoomId, visitor: VisitorId, slot: Slot, now_ms: int, *, account: bool
+    def entry_pass(
+        self, room: RoomId, visitor: VisitorId, slot: Slot, *, account: bool, issued_ms: int = 0
     ) -> str:
-        """Return the proof of admission after the slot's end has moved.
+        """Return the proof of admission, until the slot runs out.
 
-        It says when it was issued, so that sites can see when half of its time is over.
+        Once the slot's end has moved, it says when it was issued, so that sites can see when half
+        of its time is over. One that does is not cached: it is returned once.
         """
-        return mint_pass(
+        mint = mint_pass if issued_ms else self._passes
+        return mint(
             self._keys.current,
             room,
             visitor,
@@ -58,6 +47,6 @@ class Tokens:
             joined_ms=slot.joined_ms,
             admitted_ms=slot.admitted_ms,
             expires_ms=slot.expires_ms,
-            issued_ms=now_ms,
+            issued_ms=issued_ms,
             account=account,
         )

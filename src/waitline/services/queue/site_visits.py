@@ -84,7 +84,9 @@ class SiteVisits:
         if slot.expires_ms <= expires_ms:
             return slot, None
         now_ms = self._clock.now_ms()
-        return slot, self._tokens.slid_pass(room, claim[0], slot, now_ms, account=account)
+        return slot, self._tokens.entry_pass(
+            room, claim[0], slot, account=account, issued_ms=now_ms
+        )
 
     async def claim(self, room: RoomId, claim: StayClaim, browser: str) -> None:
         """Keep a visitor's stay for the browser that claims it first.
