@@ -3,6 +3,7 @@
 What the rate measures is left out: it decides nothing. So is a store without memory.
 """
 
+from collections.abc import Callable
 from math import floor
 
 from tests.model.stay import Row, Stay
@@ -101,51 +102,51 @@ class Reference(StoredRoom):
         return rows
 
     def activate(self, now_ms: int, claims: list[StayClaim]) -> list[Row]:
-        rows, listened_ms = list[Row](), self.listened(now_ms)
-        for visitor, claim in claims:
-            stay = self.stays.get(visitor)
-            refusal = _refusal(stay, claim)
-            if stay is None or refusal:
-                rows.append(refusal)
-                continue
-            if stay.serves(listened_ms) and stay.state is State.READY:
+        def turn(stay: Stay, listened_ms: int) -> Row:
+            if stay.state is State.READY:
                 stay.state = State.ACTIVE
                 stay.expires_ms = listened_ms + self.limits.active_ttl_ms
                 self.counters["activated"] += 1
-            rows.append(stay.row(stay.word(listened_ms), now_ms - listened_ms))
-        return rows
+            return ()
+
+        return self._turns(now_ms, claims, turn)
 
     def extend(self, now_ms: int, claims: list[StayClaim]) -> list[Row]:
-        rows, listened_ms = list[Row](), self.listened(now_ms)
-        for visitor, claim in claims:
-            stay = self.stays.get(visitor)
-            refusal = _refusal(stay, claim)
-            if stay is None or refusal:
-                rows.append(refusal)
-                continue
-            if stay.serves(listened_ms) and stay.state is State.ACTIVE:
+        def turn(stay: Stay, listened_ms: int) -> Row:
+            if stay.state is State.ACTIVE:
                 if stay.extensions >= self.limits.extensions_max:
-                    rows.append(("spent",))
-                    continue
+                    return ("spent",)
                 stay.extensions += 1
                 stay.expires_ms = listened_ms + self.limits.active_ttl_ms
-            rows.append(stay.row(stay.word(listened_ms), now_ms - listened_ms))
-        return rows
+            return ()
+
+        return self._turns(now_ms, claims, turn)
 
     def slide(self, now_ms: int, claims: list[StayClaim]) -> list[Row]:
-        rows, listened_ms = list[Row](), self.listened(now_ms)
-        for visitor, claim in claims:
-            stay = self.stays.get(visitor)
-            refusal = _refusal(stay, claim)
-            if stay is None or refusal:
-                rows.append(refusal)
-                continue
-            slides = self.limits.stay_ms > 0 and self.mode is not Mode.CLOSED
-            if slides and stay.serves(listened_ms) and stay.state is State.ACTIVE:
+        slides = self.limits.stay_ms > 0 and self.mode is not Mode.CLOSED
+
+        def turn(stay: Stay, listened_ms: int) -> Row:
+            if slides and stay.state is State.ACTIVE:
                 last_ms = stay.called_ms + self.limits.stay_ms - (now_ms - listened_ms)
                 until_ms = min(listened_ms + self.limits.active_ttl_ms, last_ms)
                 stay.expires_ms = max(stay.expires_ms, until_ms)
-            rows.append(stay.row(stay.word(listened_ms), now_ms - listened_ms))
+            return ()
+
+        return self._turns(now_ms, claims, turn)
+
+    def _turns(
+        self, now_ms: int, claims: list[StayClaim], turn: Callable[[Stay, int], Row]
+    ) -> list[Row]:
+        """Let stays that are not over take a turn, which may refuse it by a row."""
+        rows, listened_ms = list[Row](), self.listened(now_ms)
+        for visitor, claim in claims:
+            stay = self.stays.get(visitor)
+            row = _refusal(stay, claim)
+            if stay and not row and stay.serves(listened_ms):
+                row = turn(stay, listened_ms)
+            if stay and not row:
+                row = stay.row(stay.word(listened_ms), now_ms - listened_ms)
+            rows.append(row)
         return rows
 
     def walk_in(self, now_ms: int, visitors: list[str]) -> list[Row]:

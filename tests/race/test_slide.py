@@ -1,6 +1,5 @@
 """Visitors slide from many pages at once, while they extend and leave."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -34,20 +33,13 @@ async def leave(caller: Caller, visitor: VisitorId) -> bool:
     return False
 
 
-async def read_then_slide(caller: Caller, visitor: VisitorId, turns: asyncio.Barrier) -> None:
-    """Slide as a client would without the script: look, then write."""
-    slot = str(await caller.store.command("HGET", KEYS.slots, visitor)).split("|")
-    await turns.wait()
-    # The other call comes in between, on every machine.
-    await turns.wait()
-    slot[5] = str(int(slot[5]) + 1_000)
-    await caller.store.command("HSET", KEYS.slots, visitor, "|".join(slot))
-
-
-async def between(call: Callable[[], Awaitable[bool]], turns: asyncio.Barrier) -> None:
-    await turns.wait()
+async def slid_around(caller: Caller, call: Step) -> None:
+    """Slide as a client would without the script: look, then write; the call comes in between."""
+    await inside(caller)
+    slot = str(await caller.store.command("HGET", KEYS.slots, VISITORS[0])).split("|")
     await call()
-    await turns.wait()
+    slot[5] = str(int(slot[5]) + 1_000)
+    await caller.store.command("HSET", KEYS.slots, VISITORS[0], "|".join(slot))
 
 
 async def inside(caller: Caller) -> None:
@@ -98,12 +90,7 @@ def test_control_without_the_script_an_extension_is_lost(server: Server) -> None
 
     async def race() -> None:
         async with callers(server, 2) as (one, other):
-            await inside(one)
-            turns = asyncio.Barrier(2)
-            await asyncio.gather(
-                read_then_slide(one, VISITORS[0], turns),
-                between(partial(extend, other, VISITORS[0]), turns),
-            )
+            await slid_around(one, partial(extend, other, VISITORS[0]))
             assert await extensions(one, VISITORS[0]) == 0
 
     server.wait(race())
@@ -114,12 +101,7 @@ def test_control_without_the_script_who_left_is_back(server: Server) -> None:
 
     async def race() -> None:
         async with callers(server, 2) as (one, other):
-            await inside(one)
-            turns = asyncio.Barrier(2)
-            await asyncio.gather(
-                read_then_slide(one, VISITORS[0], turns),
-                between(partial(leave, other, VISITORS[0]), turns),
-            )
+            await slid_around(one, partial(leave, other, VISITORS[0]))
             assert await one.store.command("HEXISTS", KEYS.slots, VISITORS[0])
             assert await findings(one) != []
 
