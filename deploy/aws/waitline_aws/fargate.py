@@ -15,7 +15,6 @@ from aws_cdk import aws_elasticloadbalancingv2 as elb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_route53 as route53
-from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from waitline_aws.containers import (
@@ -24,7 +23,7 @@ from waitline_aws.containers import (
     PORTS,
     add_containers,
 )
-from waitline_aws.foundation import NETWORK, Foundation
+from waitline_aws.foundation import NETWORK, Foundation, log_bucket
 from waitline_aws.lanes import HEADER, LANES, PERIOD, Lane, lane_alarms, rolling_back
 from waitline_aws.programs import Programs
 from waitline_aws.sizes import Tasks
@@ -136,24 +135,7 @@ class Services(Stack):
             idle_timeout=Duration.seconds(60),
             xff_header_processing_mode=elb.XffHeaderProcessingMode.PRESERVE,
         )
-        # The balancer's logs take no key but S3's own.
-        bucket = s3.Bucket(
-            self,
-            "BalancerLog",
-            encryption=s3.BucketEncryption.S3_MANAGED,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            enforce_ssl=True,
-            versioned=True,
-            lifecycle_rules=[
-                s3.LifecycleRule(
-                    expiration=Duration.days(90),
-                    noncurrent_version_expiration=Duration.days(1),
-                    abort_incomplete_multipart_upload_after=Duration.days(1),
-                )
-            ],
-            removal_policy=RemovalPolicy.RETAIN,
-        )
-        balancer.log_access_logs(bucket)
+        balancer.log_access_logs(log_bucket(self, "BalancerLog"))
         return balancer
 
     def _front_door(self) -> elb.ApplicationListener:

@@ -6,6 +6,7 @@ from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
@@ -139,3 +140,29 @@ class Foundation(Stack):
                 ecr.LifecycleRule(max_image_count=IMAGES_KEPT, rule_priority=2),
             ],
         )
+
+
+def log_bucket(
+    stack: Stack, name: str, object_ownership: s3.ObjectOwnership | None = None
+) -> s3.Bucket:
+    """Return a bucket for the access logs of what stands before the services, which keeps 90 days.
+
+    AWS writes them with no key but S3's own.
+    """
+    return s3.Bucket(
+        stack,
+        name,
+        encryption=s3.BucketEncryption.S3_MANAGED,
+        block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+        object_ownership=object_ownership,
+        enforce_ssl=True,
+        versioned=True,
+        lifecycle_rules=[
+            s3.LifecycleRule(
+                expiration=Duration.days(90),
+                noncurrent_version_expiration=Duration.days(1),
+                abort_incomplete_multipart_upload_after=Duration.days(1),
+            )
+        ],
+        removal_policy=RemovalPolicy.RETAIN,
+    )

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aws_cdk import CfnOutput, Duration, Environment, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, Duration, Environment, Stack
 from aws_cdk import aws_certificatemanager as certificates
 from aws_cdk import aws_cloudfront as cdn
 from aws_cdk import aws_cloudfront_origins as origins
@@ -15,6 +15,7 @@ from aws_cdk import aws_wafv2 as waf
 from constructs import Construct
 
 from waitline_aws.fargate import Services
+from waitline_aws.foundation import log_bucket
 from waitline_aws.lanes import HEADER, LANES
 
 if TYPE_CHECKING:
@@ -235,23 +236,7 @@ class Front(Stack):
         )
 
     def _distribution(self, what: "Given", everywhere: Global) -> cdn.Distribution:
-        log = s3.Bucket(
-            self,
-            "CdnLog",
-            encryption=s3.BucketEncryption.S3_MANAGED,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            object_ownership=s3.ObjectOwnership.OBJECT_WRITER,
-            enforce_ssl=True,
-            versioned=True,
-            lifecycle_rules=[
-                s3.LifecycleRule(
-                    expiration=Duration.days(90),
-                    noncurrent_version_expiration=Duration.days(1),
-                    abort_incomplete_multipart_upload_after=Duration.days(1),
-                )
-            ],
-            removal_policy=RemovalPolicy.RETAIN,
-        )
+        log = log_bucket(self, "CdnLog", s3.ObjectOwnership.OBJECT_WRITER)
         return cdn.Distribution(
             self,
             "Cdn",
