@@ -4,11 +4,12 @@ In trial mode, a user's name is enough. In production the token must prove the h
 stay and after it. A reservation of somebody else and one that does not exist get the same refusal.
 """
 
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from waitline.booking.buyer import ANYBODY, Buyer
-from waitline.booking.checkout import Checkout
+from waitline.booking.checkout import Checkout, OwnedPayment
 from waitline.booking.evidence import visitor
 from waitline.booking.model import (
     Payment,
@@ -21,6 +22,7 @@ from waitline.booking.model import (
 from waitline.booking.own_reservations import OwnReservation, OwnReservations
 from waitline.booking.store import Reservations
 from waitline.http.requests import Request
+from waitline.kernel.errors import Refused
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.services.booking.doorman import Doorman
 from waitline.services.booking.lookups import Lookups
@@ -31,6 +33,8 @@ from waitline.tokens.proof import Proof
 NOWHERE = RoomId("")
 """Room of a reservation that does not exist: no token is for it. The token is verified all the
 same, so that timing does not reveal whether it exists."""
+
+T = TypeVar("T", Reservation, OwnedPayment)
 
 
 class Caller(NamedTuple):
@@ -102,16 +106,7 @@ class Ownership:
             if found.buyer.user_id != user:
                 raise ReservationForeign
             return found, Caller(found.buyer, "visitor")
-        token = require_token(request)
-        try:
-            found = await self._lookups.run(token, find)
-        except ReservationUnknown:
-            self._caller(request, NOWHERE, user)
-            raise
-        caller = self._caller(request, found.room, user)
-        if caller is None or found.buyer != caller.buyer:
-            raise ReservationUnknown
-        return found, caller
+        return await self._proved(request, user, find, ReservationUnknown)
 
     async def caller(self, request: Request, reservation: int, user: VisitorId) -> Caller:
         """Return the required owner of a reservation that the caller writes to, and the proof.
@@ -172,17 +167,27 @@ class Ownership:
             if user is not None and found.buyer.user_id != user:
                 raise PaymentForeign
             return found.payment
-        user = user_of(request)
+        found, _ = await self._proved(request, user_of(request), fetch, PaymentUnknown)
+        return found.payment
+
+    async def _proved(
+        self,
+        request: Request,
+        user: VisitorId,
+        fetch: Callable[[], Awaitable[T]],
+        unknown: type[Refused],
+    ) -> tuple[T, Caller]:
+        """Return what is the caller's; what is somebody else's is refused as unknown."""
         token = require_token(request)
         try:
             found = await self._lookups.run(token, fetch)
-        except PaymentUnknown:
+        except unknown:
             self._caller(request, NOWHERE, user)
             raise
         caller = self._caller(request, found.room, user)
         if caller is None or found.buyer != caller.buyer:
-            raise PaymentUnknown
-        return found.payment
+            raise unknown
+        return found, caller
 
     def _caller(self, request: Request, room: RoomId, user: VisitorId) -> Caller | None:
         """Return the caller, or `None` if the token proves nothing about the room.
