@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,10 @@ def bench_here(*words: str | Path) -> Ended:
 
 
 def name(pid: int) -> str:
-    return Path(f"/proc/{pid}/comm").read_text("utf-8").strip() if runs(pid) else ""
+    # It may end while it is looked at.
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text("utf-8").strip() if runs(pid) else ""
+    return ""
 
 
 def result(folder: Path) -> dict[str, Any]:
