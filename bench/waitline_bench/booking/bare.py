@@ -8,12 +8,12 @@ import asyncio
 import re
 import subprocess
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
 from waitline.booking.migrations import migrate
 from waitline.kernel.errors import Unavailable
+from waitline.postgres import statements
 from waitline.postgres.sessions import SESSION
 from waitline.settings import inherited
 from waitline.trial.postgres_server import embedded_binaries
@@ -29,13 +29,13 @@ SQL_S = 60.0
 
 Kind = Literal["reservations", "bookings"]
 
-# File, name and end of each statement; `\gset` stores the result in variables.
-_STATEMENTS: dict[Kind, Sequence[tuple[str, str, str]]] = {
-    "reservations": [("reservations", "reserve", ";")],
+# Name and end of each statement; `\gset` stores the result in variables.
+_STATEMENTS: dict[Kind, Sequence[tuple[str, str]]] = {
+    "reservations": [("reserve", ";")],
     "bookings": [
-        ("reservations", "reserve", r"\gset"),
-        ("payments", "begin_payment", r"\gset paid_"),
-        ("payments", "confirm_payment", ";"),
+        ("reserve", r"\gset"),
+        ("begin_payment", r"\gset paid_"),
+        ("confirm_payment", ";"),
     ],
 }
 
@@ -93,8 +93,8 @@ def rate(kind: Kind, url: str, folder: Path, seconds: float) -> float:
         Unavailable: pgbench failed.
     """
     text = _NEXT.format(each=SEATS_EACH)
-    for file, name, end in _STATEMENTS[kind]:
-        text += _filled(_statement(file, name), _VALUES).rstrip().rstrip(";") + f" {end}\n"
+    for name, end in _STATEMENTS[kind]:
+        text += _filled(_statement(name), _VALUES).rstrip().rstrip(";") + f" {end}\n"
     script = folder / f"{kind}.pgbench"
     script.write_text(text, "utf-8")
     return _measured(url, script, seconds)
@@ -146,8 +146,8 @@ def _pgbench(url: str, script: Path, seconds: float) -> float:
     return float(found[1])
 
 
-def _statement(file: str, name: str) -> str:
-    text = (files("waitline.booking") / "sql" / f"{file}.sql").read_text("utf-8")
+def _statement(name: str) -> str:
+    text = statements.source("waitline.booking")
     found = re.search(rf"-- name: {name}\b[^\n]*\n(.*?)(?=\n-- name:|\Z)", text, re.DOTALL)
     assert found is not None, name
     return found[1]
