@@ -146,6 +146,7 @@ def test_stores_that_do_not_answer_or_have_no_address(tmp_path: Path) -> None:
         (check,) = asyncio.run(checks)
         assert check.level is Level.FAULT
         assert f"127.0.0.1:{port}" in check.found or "does not answer" in check.found
+        assert ": start it, or correct WAITLINE_" in check.found
     nothing = load(data_dir=tmp_path)
     (valkey,) = asyncio.run(stores.valkey(nothing, clock))
     assert valkey.level is Level.FAULT
@@ -276,7 +277,7 @@ def test_keys_are_compared_without_being_sent_or_shown() -> None:
 
 def test_an_address_without_a_service(trial_office: Office) -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    assert "cannot be reached" in visited(trial_office.queue, url)[""].found
+    assert "Start the service, or check the address" in visited(trial_office.queue, url)[""].found
     below = f"{trial_office.queue.url}/nothing"
     assert "as no service of Waitline does" in visited(trial_office.queue, below)[""].found
 
@@ -386,10 +387,11 @@ def test_the_shop_of_a_room(trial_office: Office) -> None:
     stack = trial_office.queue
     visit = ServiceChecks(chosen(stack), None, machine.SharedKeys(), SystemClock())
     closed = f"http://127.0.0.1:{free_port()}/"
-    found = asyncio.run(
-        visit.pages({"good": trial_office.url, "gone": f"{stack.url}/none", "closed": closed})
-    )
+    shops = {"good": trial_office.url, "gone": f"{stack.url}/none", "closed": closed}
+    found = asyncio.run(visit.pages(shops))
     assert [check.level for check in found] == [Level.OK, Level.WARNING, Level.FAULT]
+    for room, check in zip(("gone", "closed"), found[1:], strict=True):
+        assert f"waitline rooms set {room} --shop-url URL" in check.found
 
 
 def test_a_wrong_address_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ of each instance, their keys are compared.
 """
 
 import asyncio
+import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -86,11 +87,22 @@ class ServiceChecks:
         subject = f"room {room}: shop"
         answer = await fetch(session, url)
         if answer.failure:
-            return fault(subject, f"{url} cannot be reached: {answer.failure}")
+            return fault(
+                subject,
+                f"{url} cannot be reached: {answer.failure}. Start the shop, or correct its "
+                f"address: waitline rooms set {shlex.quote(room)} --shop-url URL",
+            )
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return fault(subject, f"{url} answers {answer.status}")
+            return fault(
+                subject, f"{url} answers {answer.status}: its own log says why; repair the shop"
+            )
         if answer.status >= HTTPStatus.BAD_REQUEST:
-            return warning(subject, f"{url} answers {answer.status} to a visitor without a pass")
+            return warning(
+                subject,
+                f"{url} answers {answer.status} to a visitor without a pass: open it in a browser, "
+                "and if it is not the shop's page, correct the address: waitline rooms set "
+                f"{shlex.quote(room)} --shop-url URL",
+            )
         return ok(subject, f"{url} answers {answer.status}")
 
     async def _service(
@@ -99,7 +111,13 @@ class ServiceChecks:
         url = url.rstrip("/")
         about = await fetch(session, f"{url}/api/v1/info")
         if about.failure:
-            return [fault(url, f"cannot be reached: {about.failure}")]
+            return [
+                fault(
+                    url,
+                    f"cannot be reached: {about.failure}. Start the service, or check the address, "
+                    "its DNS record and the firewall",
+                )
+            ]
         data = about.body.get("data") if isinstance(about.body, dict) else None
         if not isinstance(data, dict) or data.get("service") not in ("queue", "booking"):
             return [
@@ -141,7 +159,11 @@ class ServiceChecks:
             try:
                 expires = await certificate_expiry(url)
             except OSError as error:
-                return [fault(subject, reason_of(error))]
+                return [
+                    fault(
+                        subject, f"{reason_of(error)}: renew the certificate, or correct its name"
+                    )
+                ]
             left = expires - datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
             text = f"the certificate is valid for {counted(left.days, 'day')}"
             if left.days < CERTIFICATE_DAYS_LEAST:
@@ -184,7 +206,9 @@ class ServiceChecks:
         answer = await fetch(session, f"{url}/api/v1/rooms/{quote(room, safe='')}/now-serving")
         if answer.status != HTTPStatus.OK or not isinstance(answer.body, dict):
             return fault(
-                subject, f"answers {answer.failure or answer.status} to now-serving of {room}"
+                subject,
+                f"answers {answer.failure or answer.status} to now-serving of {room}: let what "
+                "stands in front pass /api/v1/rooms on to the queue service",
             )
         if "set-cookie" in answer.headers:
             return fault(
@@ -261,7 +285,11 @@ async def _readiness(session: aiohttp.ClientSession, url: str) -> Diagnosis:
         data = answer.body.get("data") if isinstance(answer.body, dict) else None
         if isinstance(data, dict) and data.get("status") == "UP":
             return ok(subject, "its stores answer")
-        return fault(subject, f"a store does not answer ({answer.failure or answer.status})")
+        return fault(
+            subject,
+            f"a store does not answer ({answer.failure or answer.status}): the service's own "
+            "/actuator/health/readiness, on its management port, says which and why",
+        )
     components = answer.body.get("components", {}) if isinstance(answer.body, dict) else {}
     details = [
         f"{name}: {one.get('detail', one.get('status'))}"
@@ -270,7 +298,11 @@ async def _readiness(session: aiohttp.ClientSession, url: str) -> Diagnosis:
     ]
     text = "; ".join(details)
     if answer.status != HTTPStatus.OK:
-        return fault(subject, f"not ready ({answer.failure or answer.status}). {text}".rstrip())
+        return fault(
+            subject,
+            f"not ready ({answer.failure or answer.status}): "
+            f"{text or 'what stands in front does not reach it'}. Without that it gets no requests",
+        )
     return warning(subject, text) if text else ok(subject, "ready")
 
 

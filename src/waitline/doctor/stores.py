@@ -66,7 +66,7 @@ async def valkey(settings: Settings, clock: Clock) -> list[Diagnosis]:
             ]
         found.append(_mode("Valkey: data", await LineMode(store).load(), settings))
     except Unavailable as error:
-        return [fault("Valkey", str(error))]
+        return [fault("Valkey", f"{error}: start it, or correct WAITLINE_VALKEY_URL")]
     finally:
         await store.close()
     return found
@@ -99,7 +99,9 @@ async def database(settings: Settings, clock: Clock) -> list[Diagnosis]:
         )
         found += [_connections(settings, time.connections_max), await _tables(server)]
         found.append(_mode("PostgreSQL: data", (await OfficeMode(server).load()).mode, settings))
-    except (Unavailable, Misconfigured) as error:
+    except Unavailable as error:
+        return [fault("PostgreSQL", f"{error}: start it, or correct WAITLINE_DATABASE_URL")]
+    except Misconfigured as error:
         return [fault("PostgreSQL", str(error))]
     finally:
         await server.close()

@@ -168,9 +168,9 @@ def _limits(load: SaleLoad, found: Parts, costs: Costs) -> list[SizedLimit]:
         "the one primary of the room: a core of Valkey",
         found.valkey_cores / most.utilisation,
         (
-            "let a CDN answer the polls, spread the arrivals, or sell in several rooms on several "
-            f"shards. Batches grow under load: with calls of 100 visitors one primary took "
-            f"{costs.valkey.joins_per_s_most:,} joins/s"
+            f"{'' if load.polls else 'let a CDN answer the polls, '}spread the arrivals, or sell "
+            "in several rooms on several shards. Batches grow under load: with calls of 100 "
+            f"visitors one primary took {costs.valkey.joins_per_s_most:,} joins/s"
         ),
     )
     line = (
