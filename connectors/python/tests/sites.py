@@ -20,6 +20,10 @@ from django.urls import re_path
 from fastapi import FastAPI, Request, Response
 from flask import Flask, g
 from flask import request as flask_request
+from litestar import Litestar, route
+from litestar import Request as LitestarRequest
+from litestar import Response as LitestarResponse
+from litestar.middleware import DefineMiddleware
 from tests.until import until
 from typing_extensions import override
 
@@ -43,6 +47,18 @@ def fastapi_site(connector: Connector) -> Any:  # noqa: ANN401 - an application
         return Response(f"visitor={visit and visit.visitor}", headers=leave)
 
     return asgi.WaitlineMiddleware(app, connector)
+
+
+@route(["/", "/{path:path}"], http_method=["GET", "POST", "HEAD"], status_code=200)
+async def show_litestar(request: LitestarRequest[Any, Any, Any]) -> LitestarResponse[str]:
+    visit = request.scope["waitline"]  # type: ignore[typeddict-item]  # the middleware's own
+    leave = {"Waitline-Leave": "1"} if request.url.path.endswith("leave") else {}
+    return LitestarResponse(f"visitor={visit and visit.visitor}", headers=leave)
+
+
+def litestar_site(connector: Connector) -> Any:  # noqa: ANN401 - an application
+    behind = DefineMiddleware(asgi.WaitlineMiddleware, connector=connector)
+    return Litestar([show_litestar], middleware=[behind], openapi_config=None)
 
 
 def flask_site(connector: Connector) -> Any:  # noqa: ANN401 - an application
@@ -109,7 +125,11 @@ def django_async_site(connector: Connector) -> Any:  # noqa: ANN401 - an applica
     return ASGIHandler()
 
 
-ASGI: dict[str, Start] = {"fastapi": fastapi_site, "django-async": django_async_site}
+ASGI: dict[str, Start] = {
+    "fastapi": fastapi_site,
+    "litestar": litestar_site,
+    "django-async": django_async_site,
+}
 WSGI: dict[str, Start] = {"flask": flask_site, "django": django_site}
 
 

@@ -46,6 +46,7 @@ SITES = [
     "django",
     pytest.param("flask", marks=pytest.mark.long),
     pytest.param("django-async", marks=pytest.mark.long),
+    pytest.param("litestar", marks=pytest.mark.long),
 ]
 every_site = pytest.mark.parametrize("site", [*sites.ASGI, *sites.WSGI], indirect=True)
 
