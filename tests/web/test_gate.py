@@ -39,6 +39,18 @@ def test_what_no_rule_guards_passes(site: Gated) -> None:
     assert decision(preflight) == (204, "bypass")
 
 
+@pytest.mark.usefixtures("room")
+@pytest.mark.parametrize(
+    ("method", "fields"),
+    [("OPTIONS", {}), ("GET", {"access_control_request_method": "POST"})],
+    ids=["no field", "GET"],
+)
+def test_what_only_looks_like_a_preflight_needs_a_pass(
+    site: Gated, method: str, fields: dict[str, str]
+) -> None:
+    assert site.ask("/buy/1", method=method, **fields).status_code == 429
+
+
 @pytest.mark.parametrize("target", ["/buy/1?a=%20b&c=+", "/x/../buy/1", "//buy/1", "/%62uy/1"])
 def test_a_page_without_a_pass_leads_to_the_line_and_back(
     site: Gated, room: Room, target: str

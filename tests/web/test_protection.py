@@ -118,6 +118,14 @@ def test_rules_on_the_command_line(trial: Stack, version: int, tmp_path: Path) -
 
     assert try_stored("https://a.shop.example/x.css")["rule"] == "files"
     assert try_stored("https://a.shop.example/buy/1")["reason"].startswith("rule 'all' only")
+    # As at the gate, preflights pass whatever rule matches, and nothing else with their field does.
+    buy, field = "https://a.shop.example/buy/1", "Access-Control-Request-Method: POST"
+    strict = ("--cookie", "vip=0", "--header", field)
+    passed = try_stored(buy, "--method", "options", *strict)
+    assert (passed["verdict"], passed["reason"]) == ("passes", "CORS preflights always pass")
+    assert passed["rule"] is passed["room"] is None
+    assert try_stored(buy, "--method", "POST", *strict)["verdict"] == "needs a pass"
+    assert try_stored(buy, "--method", "OPTIONS", *strict[:2])["verdict"] == "needs a pass"
     # What `show --json` prints names the version that it replaces.
     file.write_text(json.dumps({**shown, "version": version}), "utf-8")
     late = waitline("protect", "set", file, *where)

@@ -36,6 +36,11 @@ class SiteRequest(NamedTuple):
     path: str
     fields: Mapping[bytes, bytes]
 
+    @property
+    def is_preflight(self) -> bool:
+        """Whether it is a CORS preflight, which always passes: browsers send it no cookie."""
+        return self.method == "OPTIONS" and b"access-control-request-method" in self.fields
+
     def header(self, name: str) -> str | None:
         """Return a header's value by its name in lower case, or `None`."""
         value = self.fields.get(name.encode("latin-1", "replace"))

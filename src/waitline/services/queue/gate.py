@@ -133,7 +133,7 @@ class GateCalls:
             raise ProxyUntrusted
         asked = parse_site_request(request)
         site = asked.site
-        if site.method == "OPTIONS" and b"access-control-request-method" in site.fields:
+        if site.is_preflight:
             return _decided(asked, "preflight", "bypass", passing(asked.passed, "bypass"))
         known = self._state.known(site)
         return self._fetch(request, asked) if known is None else self._judge(request, asked, known)
