@@ -224,12 +224,15 @@ def _last(value: bytes) -> str:
 
 
 def _host(authority: str) -> str | None:
-    """Return the host of an authority in lower case, or `None` if it is not one."""
+    """Return the host of an authority in lower case, or `None` if it is not one.
+
+    Without the final dot of an absolute name: browsers keep it, and it is the same site.
+    """
     if _AUTHORITY.fullmatch(authority) is None:
         return None
     if authority.startswith("["):
         return authority.partition("]")[0].lower() + "]"
-    return authority.partition(":")[0].lower()
+    return authority.partition(":")[0].lower().removesuffix(".")
 
 
 @lru_cache(maxsize=1_024)
