@@ -297,6 +297,10 @@ def matches() -> list[dict[str, Any]]:
         (asked("/buy/1", cookie="a=b; staff=1"), "staff"),
         (asked("/buy/1", cookie="staff=2; staff=yes-sir"), "staff"),
         (asked("/buy/1", cookie="Staff=1"), "tickets"),
+        (asked("/buy/1", cookie="a=b ;  staff= 1 "), "staff"),
+        # A space before the equals sign is part of the name.
+        (asked("/buy/1", cookie="staff =1"), "tickets"),
+        (asked("/buy/1", cookie="a=b; staff\t=1"), "tickets"),
         (asked("/buy/1", user_agent="Mozilla/5.0 (Android) Mobile Safari"), "phones"),
         (asked("/", user_agent="Mobile"), None),
         (asked("/"), None),
@@ -481,6 +485,9 @@ def with_a_pass() -> list[dict[str, Any]]:
              "refuse", 429, headers=JSON, body=json_body(NEEDED_KO, line(f"{ORIGIN}/buy/1"))),
         case("the cookie without its prefix",
              page("/buy/1", cookie=SUMMER_COOKIE.removeprefix("__Host-") + "; " + BROWSER),
+             "wait", 302, answers=FORMED, headers=wait(f"{ORIGIN}/buy/1")),
+        case("a space behind the cookie's name",
+             page("/buy/1", cookie=f"{cookie_name('summer')} ={GOOD}; {BROWSER}"),
              "wait", 302, answers=FORMED, headers=wait(f"{ORIGIN}/buy/1")),
     ]  # fmt: skip
 

@@ -51,11 +51,11 @@ function waitline.normal_host(host)
   return (lower:match('^[^:]*'):gsub('%.$', ''))
 end
 
--- The values of cookies, by name.
+-- The values of cookies, by name; a space before `=` is part of the name.
 function waitline.cookies_of(header)
   local found = {}
   for pair in (header or ''):gmatch('[^;]+') do
-    local name, value = pair:match('^%s*(.-)%s*=%s*(.-)%s*$')
+    local name, value = pair:match('^%s*(.-)=%s*(.-)%s*$')
     if name then
       found[name] = found[name] or {}
       table.insert(found[name], value)

@@ -56,13 +56,13 @@ export function normalHost(host) {
   return lower.split(":")[0].replace(/\.$/, "");
 }
 
-// The values of cookies, by name.
+// The values of cookies, by name; a space before `=` is part of the name.
 export function cookiesOf(header) {
   const found = new Map();
   for (const pair of header.split(";")) {
     const equals = pair.indexOf("=");
     if (equals < 0) continue;
-    const name = pair.slice(0, equals).trim();
+    const name = pair.slice(0, equals).trimStart();
     const value = pair.slice(equals + 1).trim();
     if (found.has(name)) found.get(name).push(value);
     else found.set(name, [value]);

@@ -154,12 +154,12 @@ def normal_host(host: str) -> str:
 
 
 def cookies_of(header: str) -> dict[str, list[str]]:
-    """Parse a `Cookie` header into values by name."""
+    """Parse a `Cookie` header into values by name; a space before `=` is part of the name."""
     found: dict[str, list[str]] = {}
     for pair in header.split(";"):
         name, equals, value = pair.partition("=")
         if equals:
-            found.setdefault(name.strip(), []).append(value.strip())
+            found.setdefault(name.lstrip(), []).append(value.strip())
     return found
 
 
