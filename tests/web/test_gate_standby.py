@@ -1,13 +1,18 @@
 """A room that stands by: no line at half its rate, and a fair line beyond its capacity."""
 
+import asyncio
 import threading
 
 import httpx
 import pytest
 
+from tests.faults.stack import snapshot
+from tests.http_client import ANSWER_S
 from tests.until import until
 from tests.web.gated import HOST, HTML, Gated, cookie_name
 from tests.web.stack import SOON_S, Room, succeeded
+from waitline.kernel.ids import RoomId
+from waitline.queue.audit import examine
 
 PER_S = 20
 APART_S = 2 / PER_S
@@ -118,3 +123,63 @@ def test_only_a_page_takes_a_place(site: Gated, method: str, headers: dict[str, 
     before = room.show()["totals"]["entered"]
     assert site.ask("/buy/1", method=method, **headers).status_code == 429
     assert room.show()["totals"]["entered"] == before
+
+
+class Arrivals:
+    """Visitors who come at a rate, whether or not those before them have their answers."""
+
+    def __init__(self, site: Gated, room: Room) -> None:
+        self._site = site
+        self._room = room
+        self.walked_in = 0
+        self.joined: list[str] = []
+
+    async def come(self, count: int, per_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        begins_s = loop.time()
+        limits = httpx.Limits(max_connections=50)
+        url = str(self._site.stack.client.base_url)
+        async with (
+            httpx.AsyncClient(base_url=url, timeout=ANSWER_S, limits=limits) as client,
+            asyncio.TaskGroup() as tasks,
+        ):
+            for number in range(count):
+                visit = self._visit(client, f"v{number}")
+                loop.call_at(begins_s + number / per_s, tasks.create_task, visit)
+            all_came = loop.create_future()
+            loop.call_at(begins_s + count / per_s, all_came.set_result, None)
+            await all_came
+
+    async def _visit(self, client: httpx.AsyncClient, name: str) -> None:
+        described = {
+            "X-Forwarded-Method": "GET", "X-Forwarded-Proto": "http", "X-Forwarded-Host": HOST,
+            "X-Forwarded-Uri": "/buy/1", "Cookie": "",
+        }  # fmt: skip
+        answer = await client.get("/api/v1/gate", headers=described | HTML)
+        if passes(answer):
+            self.walked_in += 1
+            return
+        assert answer.status_code == 302
+        entered = await client.post("/api/v1/queue/enter", json=self._room.who(name))
+        assert entered.status_code == 201
+        self.joined.append(name)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("times", [0.5, 2.0], ids=["half the rate", "twice the rate"])
+def test_a_crowd(site: Gated, times: float) -> None:
+    """Many requests at a time; the short run has them one after the other."""
+    per_s = 100
+    room = standing_by(site, admitPerSecond=per_s, admitBurst=per_s, activeMax=10_000)
+    until(lambda: passes(site.ask("/buy/1", **HTML)), SOON_S, "the bucket of a new room fills")
+    arrivals = Arrivals(site, room)
+    asyncio.run(arrivals.come(int(6 * per_s * times), per_s * times))
+    if times < 1:
+        assert arrivals.walked_in == 6 * per_s * times
+        return
+    # Nobody inside has a higher place than one who waits.
+    assert examine(snapshot(site.stack.program.valkey_url, RoomId(room.name))) == []
+    assert per_s <= arrivals.walked_in <= 7 * per_s
+    assert len(arrivals.joined) + arrivals.walked_in == 6 * per_s * times
+    until(lambda: passes(site.ask("/buy/1", **HTML)), SOON_S, "the line has dissolved")
+    assert examine(snapshot(site.stack.program.valkey_url, RoomId(room.name))) == []
