@@ -179,7 +179,9 @@ def test_a_crowd(site: Gated, times: float) -> None:
         return
     # Nobody inside has a higher place than one who waits.
     assert examine(snapshot(site.stack.program.valkey_url, RoomId(room.name))) == []
-    assert per_s <= arrivals.walked_in <= 7 * per_s
+    # The bucket and what it got meanwhile; most of it went to the line.
+    assert arrivals.walked_in <= 7 * per_s
+    assert arrivals.joined
     assert len(arrivals.joined) + arrivals.walked_in == 6 * per_s * times
     until(lambda: passes(site.ask("/buy/1", **HTML)), SOON_S, "the line has dissolved")
     assert examine(snapshot(site.stack.program.valkey_url, RoomId(room.name))) == []
