@@ -1,6 +1,7 @@
 """Rules of the gate: over HTTP and on the command line, with their versions."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -158,13 +159,76 @@ def test_single_rules_on_the_command_line(trial: Stack, version: int) -> None:
     assert "protect add" in protect("show")
 
 
+def test_every_member_of_a_rule_has_an_option(trial: Stack, version: int) -> None:
+    def add(words: str) -> None:
+        done = waitline("protect", "add", *shlex.split(words), "--data-dir", trial.data_dir)
+        assert done.returncode == 0, done.stderr
+
+    add("--room summer --observe --when-unreachable closed --bind --host shop.example"
+        " --path '/buy/*' --path /pay --method GET --method post --user-agent '*Chrome*'"
+        " --user-agent '*Firefox*' --header 'X-App: a:*' --header 'x-app:b' --header 'x-team: *'"
+        " --cookie vip=0 --cookie 'vip=a=*' --cookie Vip=1")  # fmt: skip
+    add("--room open --path /x --when-unreachable open")
+    add("--bypass --header 'x-partner: *'")
+    bypass, summer, plain = fetch(trial).json()["rules"]
+    # What the same rules are in a file.
+    none: dict[str, Any] = {
+        "host": [], "path": [], "method": [], "header": {}, "cookie": {}, "userAgent": [],
+    }  # fmt: skip
+    assert bypass == {
+        "name": "bypass", "action": "bypass", "when": {**none, "header": {"x-partner": ["*"]}},
+    }  # fmt: skip
+    assert summer == {
+        "name": "summer", "action": "queue", "room": "summer",
+        "mode": "observe", "whenUnreachable": "closed", "bind": True,
+        "when": {
+            "host": ["shop.example"], "path": ["/buy/*", "/pay"], "method": ["GET", "post"],
+            "header": {"x-app": ["a:*", "b"], "x-team": ["*"]},
+            "cookie": {"vip": ["0", "a=*"], "Vip": ["1"]}, "userAgent": ["*Chrome*", "*Firefox*"],
+        },
+    }  # fmt: skip
+    assert plain == {
+        "name": "open", "action": "queue", "room": "open", "when": {**none, "path": ["/x"]},
+    }  # fmt: skip
+    assert fetch(trial).json()["version"] == version + 3
+
+
 @pytest.mark.usefixtures("version")
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
         pytest.param(("add", "--path", "/*"), "give --room ROOM", id="no room"),
         pytest.param(("add", "--path", "/*", "--room", "a", "--bypass"), "not both", id="both"),
-        pytest.param(("add", "--room", "a"), "give --path, --host or both", id="no pattern"),
+        pytest.param(("add", "--room", "a"), "give --path, --host or another", id="no pattern"),
+        *(
+            pytest.param(("add", "--room", "a", *words), reason, id=words[0])
+            for *words, reason in (
+                ("--method", "", "--method: a pattern has 1 to"),
+                ("--user-agent", "x" * 257, "--user-agent: a pattern has 1 to"),
+                ("--header", "x-app", "--header: 'x-app' must be written 'name: pattern'"),
+                ("--header", ": a", "--header: ': a' must be written 'name: pattern'"),
+                ("--header", "X-App:", "--header x-app: a pattern has 1 to"),
+                ("--cookie", "vip", "--cookie: 'vip' must be written 'name=pattern'"),
+                ("--cookie", "=1", "--cookie: '=1' must be written 'name=pattern'"),
+                ("--cookie", "a=1; b=2", "must be written 'name=pattern', once per cookie"),
+                ("--cookie", "vip=", "--cookie vip: a pattern has 1 to"),
+                (*("--cookie", "a=1") * 21, "--cookie a: at most 20 patterns"),
+                (
+                    *(word for n in range(25) for word in ("--header", f"h{n}: 1")),
+                    "--header and --cookie: at most 20",
+                ),
+                ("--path", "/\udcff", "--path: must be text"),
+                ("--path", "/", "--name", "\udcff", "--name: must be text"),
+            )
+        ),
+        *(
+            pytest.param(("add", "--bypass", "--path", "/", *words), f"{words[0]}: belongs", id=id_)
+            for id_, *words in (
+                ("bypass observes", "--observe"),
+                ("bypass closes", "--when-unreachable", "open"),
+                ("bypass binds", "--bind"),
+            )
+        ),
         pytest.param(("add", "--room", "a", "--path", "buy"), "--path: 'buy' must", id="path"),
         pytest.param(("add", "--room", "a", "--host", ""), "--host: a pattern", id="host"),
         pytest.param(("add", "--room", " ", "--path", "/"), "--room: must not", id="room"),

@@ -9,6 +9,7 @@ migrate.py         `migrate`: create or upgrade the box office's tables
 mode.py            `mode`: show and change the mode of the data
 rooms.py           `rooms`: create, change, list, reset and delete rooms
 protect.py         `protect`: show, set and try the rules of the gate
+protect_rules.py   options of `protect add`, and the rule that they describe
 concerts.py        `concerts`: create, list, change and delete concerts; the log of changes
 schedules.py       `schedules`: create, change and delete schedules
 seats.py           `seats`: import, export, change and delete seats

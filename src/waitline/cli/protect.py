@@ -14,7 +14,7 @@ import typer
 from rich.table import Table
 
 from waitline import settings as chosen
-from waitline.cli import options
+from waitline.cli import options, protect_rules
 from waitline.gate.matching import CompiledRules, SiteRequest, normal_path
 from waitline.gate.model import (
     DOCUMENT_BYTES_MAX,
@@ -24,7 +24,6 @@ from waitline.gate.model import (
     Rule,
     RuleMode,
     RuleSet,
-    When,
     encode_document,
     parse_document,
 )
@@ -32,7 +31,6 @@ from waitline.gate.store import Protection
 from waitline.kernel.documents import parse_json
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.escapes import json_line
-from waitline.kernel.ids import RoomId
 from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal
 from waitline.queue.rooms import Rooms
@@ -47,16 +45,6 @@ app = typer.Typer(
 RulesFile = Annotated[
     Path, typer.Argument(help='JSON file: {"rules": [...]}; docs/gate.md describes the rules')
 ]
-Hosts = Annotated[
-    list[str] | None,
-    typer.Option("--host", help="Host that it matches, as '*.shop.example'; repeatable"),
-]
-Paths = Annotated[
-    list[str] | None,
-    typer.Option("--path", help="Path that it matches, as '/buy/*'; repeatable"),
-]
-
-_OPTIONS = {"name": "--name", "room": "--room", "when.host": "--host", "when.path": "--path"}
 
 
 @app.command("add")
@@ -65,8 +53,15 @@ def add(
     bypass: Annotated[
         bool, typer.Option("--bypass", help="Let these requests pass, whatever other rules say")
     ] = False,
-    host: Hosts = None,
-    path: Paths = None,
+    host: protect_rules.Hosts = None,
+    path: protect_rules.Paths = None,
+    method: protect_rules.Methods = None,
+    header: protect_rules.Headers = None,
+    cookie: protect_rules.Cookies = None,
+    agent: protect_rules.Agents = None,
+    observe: protect_rules.Observe = False,
+    when_unreachable: protect_rules.Unreachable = None,
+    bind: protect_rules.Bind = False,
     name: Annotated[
         str, typer.Option("--name", help="Name of the rule; by default the room, or 'bypass'")
     ] = "",
@@ -76,23 +71,27 @@ def add(
 ) -> None:
     """Add a rule: pages that need a pass of a room, or requests that pass without one.
 
-    The first rule that matches decides. A bypass goes before all others, a rule with a room goes
-    last. Takes effect within two seconds. In a shell, put patterns in quotes.
+    Every kind of pattern that is given must match, and each header and cookie by its name; several
+    patterns of one kind or name are alternatives. * is any text; put patterns in quotes.
 
-    Examples: waitline protect add --host shop.example --path '/buy/*' --room summer;
-    waitline protect add --bypass --path '/static/*' --name files
+    The first rule that matches decides. A bypass goes before all others, a rule with a room goes
+    last. Takes effect within two seconds.
+
+    Examples: waitline protect add --host shop.example --path '/buy/*' --room summer --observe;
+    waitline protect add --bypass --path '/hooks/*' --method POST --header 'x-partner: *'
     """
     if bool(room) == bypass:
         raise Misconfigured("give --room ROOM for pages that need its pass, or --bypass; not both")
-    if not host and not path:
-        raise Misconfigured("give --path, --host or both; --path '/*' is every page")
-    rule = Rule(
-        name or room.strip() or "bypass",
-        Action.BYPASS if bypass else Action.QUEUE,
-        When(host=tuple(host or ()), path=tuple(path or ())),
-        RoomId(room),
+    when = protect_rules.matching(
+        host=host, path=path, method=method, header=header, cookie=cookie, agent=agent
     )
-    rule = _checked(rule)
+    if bypass:
+        given = {"--observe": observe, "--when-unreachable": when_unreachable, "--bind": bind}
+        rule = protect_rules.bypass_rule(name, when, queue_only=given)
+    else:
+        rule = protect_rules.queue_rule(
+            name, when, room, observe=observe, when_unreachable=when_unreachable, bind=bind
+        )
 
     def added(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
         if any(other.name == rule.name for other in rules):
@@ -236,15 +235,6 @@ def _change(
     _report(stored, missing, as_json=as_json)
 
 
-def _checked(rule: Rule) -> Rule:
-    """Return a rule in its normal form; an error names the option."""
-    try:
-        return parse_document(encode_document(RuleSet(0, (rule,)))).rules[0]
-    except ProtectionInvalid as invalid:
-        field, _, reason = invalid.reason.removeprefix("rules[0].").partition(": ")
-        raise Misconfigured(f"{_OPTIONS.get(field, field)}: {reason}") from None
-
-
 async def _missing_rooms(store: ValkeyClient, document: RuleSet) -> list[str]:
     """Return the rooms that rules name and that do not exist."""
     names = sorted({rule.room for rule in document.rules if rule.room})
@@ -287,15 +277,10 @@ def _request(url: str, method: str, headers: list[str], cookies: list[str]) -> S
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise Misconfigured("URL: must be a whole address, such as https://shop.example/buy/1")
     fields: dict[bytes, bytes] = {}
-    for line in headers:
-        name, colon, value = line.partition(":")
-        if not colon:
-            raise Misconfigured(f"--header: {line!r} must be written 'Name: value'")
-        fields[os.fsencode(name.strip().lower())] = os.fsencode(value.strip())
-    if any(";" in cookie or "=" not in cookie for cookie in cookies):
-        raise Misconfigured("--cookie: must be written name=value, once per cookie")
-    if cookies:
-        fields[b"cookie"] = os.fsencode("; ".join(cookies))
+    for name, value in protect_rules.split_headers(headers, "value"):
+        fields[os.fsencode(name.lower())] = os.fsencode(value)
+    if given := protect_rules.split_cookies(cookies, "value"):
+        fields[b"cookie"] = os.fsencode("; ".join(f"{name}={value}" for name, value in given))
     return SiteRequest(method.upper(), parts.hostname, normal_path(parts.path or "/"), fields)
 
 
