@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from time import monotonic
 
 import httpx
 import pytest
@@ -173,15 +174,16 @@ def test_a_crowd(site: Gated, times: float) -> None:
     room = standing_by(site, admitPerSecond=per_s, admitBurst=per_s, activeMax=10_000)
     until(lambda: passes(site.ask("/buy/1", **HTML)), SOON_S, "the bucket of a new room fills")
     arrivals = Arrivals(site, room)
+    began_s = monotonic()
     asyncio.run(arrivals.come(int(6 * per_s * times), per_s * times))
+    took_s = monotonic() - began_s
     if times < 1:
         assert arrivals.walked_in == 6 * per_s * times
         return
     # Nobody inside has a higher place than one who waits.
     assert examine(snapshot(site.stack.program.valkey_url, RoomId(room.name))) == []
-    # The bucket and what it got meanwhile; most of it went to the line.
-    assert arrivals.walked_in <= 7 * per_s
-    assert arrivals.joined
+    # What the bucket had and got meanwhile.
+    assert arrivals.walked_in <= (1 + took_s) * per_s
     assert len(arrivals.joined) + arrivals.walked_in == 6 * per_s * times
     until(lambda: passes(site.ask("/buy/1", **HTML)), SOON_S, "the line has dissolved")
     assert examine(snapshot(site.stack.program.valkey_url, RoomId(room.name))) == []
