@@ -1,9 +1,16 @@
 """`waitline keys create`: the file of signing keys, once."""
 
 import json
+import re
 from pathlib import Path
 
+import pytest
+
 from tests.command_line import Run
+
+DOCS = Path(__file__).parents[2] / "docs"
+KEYS_LINE = re.compile(r"^ *waitline (keys [^#\n]*)", re.MULTILINE)
+KEYS_FILE = re.compile(r"[\w-]+/keys/keys\.json")
 
 
 def test_it_makes_one_file_and_keeps_it(run: Run, tmp_path: Path) -> None:
@@ -19,3 +26,22 @@ def test_it_makes_one_file_and_keeps_it(run: Run, tmp_path: Path) -> None:
     assert file.read_bytes() == before
     secrets = json.loads(before)["keys"][0]
     assert secrets["ticket_secret"] not in out + err
+
+
+@pytest.mark.parametrize("page", ["aws.md", "kubernetes.md", "servers.md"])
+def test_a_page_that_deploys_makes_the_file_that_it_names(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    text = (DOCS / page).read_text("utf-8")
+    monkeypatch.chdir(tmp_path)
+    for line in KEYS_LINE.findall(text):
+        ended = run(*line.split())
+        assert ended.code == 0, f"{page}: waitline {line}: {ended.err}"
+    named = {name for name in KEYS_FILE.findall(text) if not name.startswith("waitline/")}
+    assert named
+    assert named == {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("keys.json")}
+
+
+def test_every_page_with_a_line_of_keys_is_among_them() -> None:
+    pages = {page.name for page in DOCS.glob("*.md") if KEYS_LINE.search(page.read_text("utf-8"))}
+    assert pages == {"aws.md", "kubernetes.md", "servers.md"}
