@@ -178,6 +178,50 @@ def test_management_ports_are_for_prometheus_alone() -> None:
         assert spec["clusterIP"] == "None"
 
 
+def egress_of(name: str) -> dict[int, list[str]]:
+    """Return the ports that a workload's pods may call, each with its blocks, [] for anywhere."""
+    labels = PODS[name]["metadata"]["labels"] | {"app.kubernetes.io/part-of": "waitline"}
+    found: dict[int, list[str]] = {}
+    for (kind, _), policy in BY_NAME.items():
+        if kind != "NetworkPolicy" or "Egress" not in policy["spec"]["policyTypes"]:
+            continue
+        if policy["spec"]["podSelector"]["matchLabels"].items() <= labels.items():
+            for rule in policy["spec"]["egress"]:
+                blocks = [to["ipBlock"]["cidr"] for to in rule.get("to", ()) if "ipBlock" in to]
+                found |= {port["port"]: blocks for port in rule["ports"]}
+    return found
+
+
+PUBLIC = ["0.0.0.0/0", "::/0"]
+
+
+@pytest.mark.parametrize(
+    ("name", "public"),
+    [
+        pytest.param("waitline-queue", {443: PUBLIC}, id="queue: key sets of shops"),
+        pytest.param("waitline-booking", {443: PUBLIC}, id="booking: payment provider"),
+        pytest.param("waitline-admitter", {}, id="admitter"),
+        pytest.param("waitline-migrate", {}, id="migrate"),
+    ],
+)
+def test_a_workload_calls_what_it_needs_and_no_more(
+    name: str, public: dict[int, list[str]]
+) -> None:
+    assert egress_of(name) == {53: [], 6379: [], 26379: [], 5432: []} | public
+
+
+def test_every_workload_has_its_egress_tested() -> None:
+    assert set(PODS) == {f"waitline-{name}" for name in (*SERVICES, "migrate")}
+
+
+def test_public_addresses_are_never_those_of_the_network() -> None:
+    for name in ("waitline-payments", "waitline-key-sets"):
+        (rule,) = BY_NAME["NetworkPolicy", name]["spec"]["egress"]
+        four, six = (to["ipBlock"]["except"] for to in rule["to"])
+        assert set(four) == {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"}
+        assert set(six) == {"fc00::/7", "fe80::/10"}
+
+
 def test_images_have_a_version() -> None:
     for file in FOLDER.glob("example/**/kustomization.yaml"):
         for image in yaml.safe_load(file.read_text("utf-8"))["images"]:
