@@ -90,6 +90,8 @@ check-deploy: $(DEPLOY)/.made ## validate deploy/ and .github/ against published
 	  deploy/kubernetes/example/migrate
 	$(DEPLOY)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(DEPLOY)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(DEPLOY)/bin/check-jsonschema --builtin-schema vendor.compose-spec \
+	  deploy/compose/services.yml deploy/compose/*/compose.yml
 	$(DEPLOY)/bin/zizmor --offline --no-progress --strict-collection .github
 	$(ACTIONLINT)
 
