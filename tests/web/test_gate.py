@@ -169,6 +169,15 @@ def test_a_pass_is_handed_over_once_and_kept_in_a_cookie(site: Gated, room: Room
     assert decision(site.ask("/buy/1", x_queue_token=token)) == (204, "pass")
 
 
+def test_what_is_sent_with_a_pass_in_the_address_is_not_lost(site: Gated, room: Room) -> None:
+    """A redirect would drop the body."""
+    token = site.pass_of(room, "visitor-9")
+    passed = site.ask(f"/buy/1?waitline={token}", method="POST", **HTML)
+    assert decision(passed) == (204, "pass")
+    assert passed.headers["x-waitline-user"] == "visitor-9"
+    assert passed.headers["set-cookie"].startswith(f"{cookie_name(room)}={token}; Path=/; ")
+
+
 def test_no_other_token_passes(site: Gated, room: Room) -> None:
     token = site.pass_of(room, "visitor-2")
     ticket = succeeded(site.stack.room(mode="paused").enter("visitor-2"), 201)["token"]

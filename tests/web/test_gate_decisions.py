@@ -41,7 +41,6 @@ APART = {
     "the second of our own hosts": "the gate signs the host of the room's shop and those of rules",
     "at a page that is not guarded": SITE_WIDE,
     "an expired one at a page that is not guarded": SITE_WIDE,
-    "sent by POST": "the gate sets cookies with redirects alone",
     "a forged one beside a good cookie": "the gate lets the good cookie pass without a redirect",
     "a walked-in pass that is not this browser's": OWN_STAY,
     "a pass asks whose it is": OWN_STAY,

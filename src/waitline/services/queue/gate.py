@@ -295,10 +295,9 @@ class GateCalls:
 
         Where passes are bound, the browser claims the stay first.
         """
-        room = rule.room
         token, url = split_pass(asked.url)
         if token == ASKS_KEPT:
-            found = cookie_kept(asked, room, url, request.language)
+            found = cookie_kept(asked, rule.room, url, request.language)
             return found and _decided(asked, rule.name, "handover", found)
         shown = None if token is None else self._live(token, rule, known)
         if token is None or shown is None:
@@ -309,10 +308,14 @@ class GateCalls:
                 return None
         except PassUsed:
             return await self._refuse_used(request, asked, rule, known)
+        cookies = self._cookies(asked, rule.room, token, shown.expires_ms, browser)
+        if asked.site.method not in {"GET", "HEAD"}:
+            # A redirect would lose what it sends.
+            who = rule.room, shown.visitor, shown.place
+            return _decided(asked, rule.name, "pass", admitting(asked.passed, "pass", who, cookies))
         if not (asked.site.cookies(KEPT_COOKIE) or (browser and browser.known)):
             # Without cookies the line would hand the visitor over again and again.
             url += f"{'&' if '?' in url else '?'}{PARAMETER}={ASKS_KEPT}"
-        cookies = self._cookies(asked, room, token, shown.expires_ms, browser)
         answer = redirecting(asked, HTTPStatus.SEE_OTHER, url, cookies, _NO_REFERRER)
         return _decided(asked, rule.name, "handover", answer)
 
