@@ -2,6 +2,7 @@
 
 import random
 import secrets
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -36,6 +37,12 @@ def made() -> Iterator[Make]:
             return traces
 
         yield make
+    # One that goes on trying would draw random pauses while Hypothesis draws its examples.
+    until(lambda: not exporting(), SOON_S, "the exporters' threads have ended")
+
+
+def exporting() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name.startswith("Otel")]
 
 
 @pytest.fixture
