@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 
 from tests import databases
 from tests.http_client import operate
@@ -99,6 +100,16 @@ class Stack:
 
     def change(self, room: RoomId, **rules: object) -> None:
         self.operator("PATCH", f"/{room}", rules)
+
+    def changes(self, room: RoomId) -> bool:
+        """Pause a room; return whether the service reached its store.
+
+        After a failure it waits a moment before it opens another connection.
+        """
+        with suppress(httpx.HTTPStatusError):
+            self.change(room, mode="paused")
+            return True
+        return False
 
     def audited(self, room: RoomId) -> list[Any]:
         """Return what `waitline audit` finds in a room."""

@@ -333,13 +333,13 @@ def test_more_requests_than_can_wait_are_refused_at_once(ailing: Ailing) -> None
                 assert all(isinstance(outcome, Unavailable) for outcome in outcomes)
             finally:
                 ailing.wake()
-            last = await answered(lambda: batcher.enqueue(room, VisitorId("later")))
-            assert last is not None
+            assert await answered(lambda: batcher.enqueue(room, VisitorId("later"))) is not None
             running.cancel()
         await store.close()
 
     asyncio.run(overload())
     assert examine(snapshot(ailing.stack.url, room)) == []
+    until(lambda: ailing.stack.changes(room), SOON_S, "the service reaches the store again")
 
 
 async def answered(ask: Callable[[], Awaitable[object]]) -> object:
