@@ -125,6 +125,7 @@ class Shop(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Seen", json.dumps(ours))
         self.send_header("Set-Cookie", "site=1")
+        self.send_header("Waitline-Leave", "1")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
@@ -263,6 +264,7 @@ def _envoy_gateway(setup: Setup) -> list[str | Path]:
     manager["early_header_mutation_extensions"][0]["typed_config"]["mutations"] = [
         {"remove": name} for name in traffic["spec"]["headers"]["earlyRequestHeaders"]["remove"]
     ]
+    del manager["route_config"]["response_headers_to_remove"]
     manager["common_http_protocol_options"] = {"headers_with_underscores_action": "REJECT_REQUEST"}
     manager["http_filters"][0]["typed_config"] = {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",

@@ -141,6 +141,7 @@ def test_a_visitor_goes_to_the_line_and_comes_back(
 ) -> None:
     about = browser.get("/about?a=1")
     assert (about.text, lines(about)) == ("GET /about?a=1 of ", ["site"])
+    assert ("waitline-leave" in about.headers) is (browser.kind == "envoy-gateway")
     sent = browser.get("/buy/1?a=%20b")
     assert sent.status_code == browser.proxy.redirect
     assert f"/rooms/{rooms.buy.name}?return=" in sent.headers["location"]
